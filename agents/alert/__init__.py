@@ -1,0 +1,1 @@
+"""Findings in; transitions of alerts out."""

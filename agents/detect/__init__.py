@@ -1,0 +1,1 @@
+"""Samples in; findings, rollups and health out."""

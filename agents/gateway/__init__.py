@@ -1,0 +1,1 @@
+"""Topics and SQL in; REST, WebSocket and the dashboard out."""

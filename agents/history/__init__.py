@@ -1,0 +1,1 @@
+"""Alerts, rollups and notifications in; SQL out."""

@@ -1,0 +1,1 @@
+"""Alerts in; messages to people out, with a ledger."""

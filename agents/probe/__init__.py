@@ -1,0 +1,1 @@
+"""Probes check targets and put what they see on the samples topic."""

@@ -1,0 +1,97 @@
+"""Targets: what is watched, how, and how often."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from streams.labels import label_values
+from streams.settings import Settings
+from streams.units import Duration
+
+
+class HttpCheck(Settings):
+    """An HTTP request and what its answer must look like."""
+
+    url: str = Field(pattern=r"^https?://[^/\s]+")
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "GET"
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str | None = None
+    follow_redirects: bool = False
+    verify_tls: bool = True
+    conditions: tuple[str, ...] = Field(
+        default=("[STATUS] < 400",), description="As in Gatus: [STATUS] == 200, [RESPONSE_TIME] < 300, [BODY].ok == true."
+    )
+
+
+class TcpCheck(Settings):
+    """A TCP connection that must open."""
+
+    address: str = Field(pattern=r"^.+:\d{1,5}$", description="host:port")
+
+
+class HostCheck(Settings):
+    """This machine: cpu, memory, load and disks."""
+
+    disks: tuple[str, ...] = ("/",)
+
+
+class KafkaCheck(Settings):
+    """The broker that the program itself runs on."""
+
+
+class PushCheck(Settings):
+    """Nothing is probed: an application writes the samples."""
+
+
+KINDS = ("http", "tcp", "host", "kafka", "push")
+
+
+class Target(Settings):
+    """Anything watched. Exactly one of http, tcp, host, kafka, push says how."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
+    labels: dict[str, str] = Field(default_factory=dict)
+    every: Duration = Field(default=30.0, gt=0)
+    timeout: Duration = Field(default=5.0, gt=0)
+    baseline_ms: float | None = Field(default=None, gt=0, description="Declared latency baseline; learnt where absent.")
+    baseline_error_rate: float | None = Field(default=None, ge=0, le=1)
+    allow_private: bool = Field(
+        default=False, description="Let this probe reach loopback, private, link-local and metadata addresses."
+    )
+    http: HttpCheck | None = None
+    tcp: TcpCheck | None = None
+    host: HostCheck | None = None
+    kafka: KafkaCheck | None = None
+    push: PushCheck | None = None
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _text(cls, labels: Any) -> Any:
+        return label_values(labels) if isinstance(labels, dict) else labels
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Target:
+        chosen = [k for k in KINDS if getattr(self, k) is not None]
+        if len(chosen) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}; has {' and '.join(chosen) or 'none'}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """http, tcp, host, kafka or push."""
+        return next(k for k in KINDS if getattr(self, k) is not None)
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """The target's labels with `target` and `kind`, as rules and routes see them."""
+        return {"kind": self.kind, **self.labels, "target": self.name}
+
+
+class ProbeSettings(Settings):
+    """The probe role."""
+
+    name: str = Field(default="", description="Probe id on every sample; empty for this machine's host name.")
+    concurrency: int = Field(default=200, ge=1)
+    max_body_bytes: int = Field(default=1_048_576, ge=1)
