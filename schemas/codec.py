@@ -47,19 +47,13 @@ def encode_dict(schema: registry.Schema, values: Mapping[str, Any]) -> bytes:
 def schema_of(data: bytes | None) -> registry.Schema:
     """The schema that `data` was written with. Raises DecodeError."""
     if data is None or len(data) < HEADER_BYTES:
-        raise DecodeError(
-            "not_avro", f"{len(data or b'')} bytes are too few for a header"
-        )
+        raise DecodeError("not_avro", f"{len(data or b'')} bytes are too few for a header")
     magic, schema_id = _HEADER.unpack_from(data)
     if magic != 0:
-        raise DecodeError(
-            "not_avro", f"first byte is {data[0]:#04x}, not the format's 0x00"
-        )
+        raise DecodeError("not_avro", f"first byte is {data[0]:#04x}, not the format's 0x00")
     schema = registry.by_id().get(schema_id)
     if schema is None:
-        raise DecodeError(
-            "unknown_schema", f"schema id {schema_id} is not a published one"
-        )
+        raise DecodeError("unknown_schema", f"schema id {schema_id} is not a published one")
     return schema
 
 
@@ -71,17 +65,11 @@ def decode_dict(data: bytes | None) -> tuple[registry.Schema, dict[str, Any]]:
     body.seek(HEADER_BYTES)
     reader = registry.latest(schema.name)
     try:
-        values = fastavro.schemaless_reader(
-            body, schema.parsed, reader.parsed if reader.id != schema.id else None
-        )
+        values = fastavro.schemaless_reader(body, schema.parsed, reader.parsed if reader.id != schema.id else None)
     except Exception as error:  # fastavro raises whatever the bytes lead it into
-        raise DecodeError(
-            "not_avro", f"no {schema.name}: {type(error).__name__}: {error}"
-        ) from error
+        raise DecodeError("not_avro", f"no {schema.name}: {type(error).__name__}: {error}") from error
     if body.tell() != len(data):
-        raise DecodeError(
-            "not_avro", f"{len(data) - body.tell()} bytes after the {schema.name}"
-        )
+        raise DecodeError("not_avro", f"{len(data) - body.tell()} bytes after the {schema.name}")
     if not isinstance(values, dict):  # every schema of ours is a record
         raise DecodeError("not_avro", f"no {schema.name}")
     return schema, values
@@ -91,9 +79,7 @@ def decode(data: bytes | None, kind: type[R]) -> R:
     """The record of type `kind` in `data`. Raises DecodeError."""
     schema, values = decode_dict(data)
     if schema.name != kind.schema_name():
-        raise DecodeError(
-            "wrong_schema", f"a {schema.name} where a {kind.schema_name()} belongs"
-        )
+        raise DecodeError("wrong_schema", f"a {schema.name} where a {kind.schema_name()} belongs")
     return kind.from_dict(values)
 
 

@@ -58,7 +58,9 @@ class Rule(Settings):
         default=900.0, description="After an alert resolved, how long before the same alert is told again."
     )
     labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict, description="Templates: summary, description, runbook_url.")
+    annotations: dict[str, str] = Field(
+        default_factory=dict, description="Templates: summary, description, runbook_url."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -33,19 +33,45 @@ class Topic:
     internal: bool = False
 
 
-SAMPLES = Topic("samples", "sample_batch", "none; the partition is murmur2(target)", 7, ("probe", "gateway"), ("detect",))
-DETECT_STATE = Topic("detect-state", None, "block and slot", None, ("detect",), ("detect",), compacted=True,
-                     max_record_bytes=16 * 1024 * 1024, internal=True)
+SAMPLES = Topic(
+    "samples", "sample_batch", "none; the partition is murmur2(target)", 7, ("probe", "gateway"), ("detect",)
+)
+DETECT_STATE = Topic(
+    "detect-state",
+    None,
+    "block and slot",
+    None,
+    ("detect",),
+    ("detect",),
+    compacted=True,
+    max_record_bytes=16 * 1024 * 1024,
+    internal=True,
+)
 ROLLUPS = Topic("rollups", "rollup", "partition/block/pane", 35, ("detect",), ("history", "gateway"))
 HEALTH = Topic("health", "health", "target", None, ("detect",), ("gateway",), compacted=True)
 FINDINGS = Topic("findings", "finding", "target + rule", 7, ("detect",), ("alert",))
 CONTROL = Topic("control", "control", "kind/id", None, ("gateway",), ("alert", "gateway"), spread=False, compacted=True)
 ALERT_STATE = Topic("alert-state", None, "target + rule", None, ("alert",), ("alert",), compacted=True, internal=True)
 ALERTS = Topic("alerts", "alert", "alert id", 35, ("alert",), ("notify", "history", "gateway"))
-NOTIFICATIONS = Topic("notifications", "notification", "alert id/number/receiver/channel", 35, ("notify",),
-                      ("notify", "history", "gateway"), compacted=True)
-DEAD_LETTERS = Topic("dead-letters", "dead_letter", "none", 35, ("detect", "alert", "notify", "history"),
-                     ("gateway",), spread=False, max_record_bytes=8 * 1024 * 1024)
+NOTIFICATIONS = Topic(
+    "notifications",
+    "notification",
+    "alert id/number/receiver/channel",
+    35,
+    ("notify",),
+    ("notify", "history", "gateway"),
+    compacted=True,
+)
+DEAD_LETTERS = Topic(
+    "dead-letters",
+    "dead_letter",
+    "none",
+    35,
+    ("detect", "alert", "notify", "history"),
+    ("gateway",),
+    spread=False,
+    max_record_bytes=8 * 1024 * 1024,
+)
 
 FLOW: tuple[Topic, ...] = (
     SAMPLES, DETECT_STATE, ROLLUPS, HEALTH, FINDINGS, CONTROL, ALERT_STATE, ALERTS, NOTIFICATIONS, DEAD_LETTERS,

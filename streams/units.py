@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import Annotated
@@ -19,16 +20,14 @@ def seconds(text: object) -> float:
     """
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
         raise ValueError("a duration is a number of seconds or a text such as 30s, 5m, 1h30m")
-    if isinstance(text, (int, float)):
-        value = float(text)
-    elif re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+    if isinstance(text, (int, float)) or re.fullmatch(r"\d+(\.\d+)?", text.strip()):
         value = float(text)
     else:
         parts = _PART.findall(text.strip())
         if not parts or "".join(n + u for n, u in parts) != text.strip():
             raise ValueError(f"{text!r} is no duration; write for instance 30s, 5m or 1h30m")
         value = sum(float(n) * _SECONDS[u] for n, u in parts)
-    if value != value or value in (float("inf"), float("-inf")) or value < 0:
+    if not math.isfinite(value) or value < 0:
         raise ValueError("a duration is finite and not negative")
     return value
 

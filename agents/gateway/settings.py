@@ -22,7 +22,9 @@ class GatewaySettings(Settings):
     @model_validator(mode="after")
     def _guarded(self) -> GatewaySettings:
         if not is_loopback(self.host) and self.token is None:
-            raise ValueError(f"listening on {self.host} needs gateway.token: everyone who reaches it could read and act")
+            raise ValueError(
+                f"listening on {self.host} needs gateway.token: everyone who reaches it could read and act"
+            )
         return self
 
 

@@ -21,7 +21,8 @@ class HttpCheck(Settings):
     follow_redirects: bool = False
     verify_tls: bool = True
     conditions: tuple[str, ...] = Field(
-        default=("[STATUS] < 400",), description="As in Gatus: [STATUS] == 200, [RESPONSE_TIME] < 300, [BODY].ok == true."
+        default=("[STATUS] < 400",),
+        description="As in Gatus: [STATUS] == 200, [RESPONSE_TIME] < 300, [BODY].ok == true.",
     )
 
 

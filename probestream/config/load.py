@@ -132,7 +132,9 @@ class _Reader:
                 self.marks.setdefault(here, (key.start_mark.line + 1, key.start_mark.column + 1))
                 if name in seen:
                     self.problems.append(
-                        Problem(self.file, key.start_mark.line + 1, key.start_mark.column + 1, _dotted(here), "given twice")
+                        Problem(
+                            self.file, key.start_mark.line + 1, key.start_mark.column + 1, _dotted(here), "given twice"
+                        )
                     )
                 seen.add(name)
                 self._marks(value, here, depth + 1)

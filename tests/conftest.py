@@ -1,0 +1,33 @@
+"""One broker for the whole session; topics of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from streams.kafka import KafkaSettings
+from streams.topics import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """host:port of a real Kafka; PROBESTREAM_TEST_KAFKA names one that runs already."""
+    if running := os.environ.get("PROBESTREAM_TEST_KAFKA"):
+        yield running
+        return
+    raise RuntimeError("no embedded broker yet")
+
+
+@pytest_asyncio.fixture
+async def kafka(broker: str) -> AsyncIterator[KafkaSettings]:
+    """The broker under a prefix of this test's own, with every topic made."""
+    settings = KafkaSettings(bootstrap=broker, prefix=f"t{uuid.uuid4().hex[:10]}.", partitions=2)
+    await create_topics(settings)
+    yield settings
