@@ -19,7 +19,7 @@ def seconds(text: object) -> float:
     Raises ValueError.
     """
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
-        raise ValueError("a duration is a number of seconds or a text such as 30s, 5m, 1h30m")
+        raise ValueError("a duration is a number of seconds or a text such as 30s, 5m, 1h30m")  # noqa: TRY004 - pydantic
     if isinstance(text, (int, float)) or re.fullmatch(r"\d+(\.\d+)?", text.strip()):
         value = float(text)
     else:
