@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from probestream.broker.process import running
+from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
 from streams.topics import create_topics
 
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[str]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a real Kafka; PROBESTREAM_TEST_KAFKA names one that runs already."""
-    if running := os.environ.get("PROBESTREAM_TEST_KAFKA"):
-        yield running
+    if address := os.environ.get("PROBESTREAM_TEST_KAFKA"):
+        yield address
         return
-    raise RuntimeError("no embedded broker yet")
+    with running(DataFolder(tmp_path_factory.mktemp("broker"))) as bootstrap:
+        yield bootstrap
 
 
 @pytest_asyncio.fixture

@@ -1,0 +1,1 @@
+"""Apache Kafka inside the program: its jars, its settings, its process."""
