@@ -54,8 +54,10 @@ class Rule(Settings):
     value: float = Field(allow_inf_nan=False)
     min_samples: int = Field(default=1, ge=1, description="Samples the window must hold before the rule is judged.")
     for_: Duration = Field(default=0.0, alias="for", description="How long it must hold before the alert fires.")
-    cooldown: Duration = Field(
-        default=900.0, description="After an alert resolved, how long before the same alert is told again."
+    cooldown: Duration | None = Field(
+        default=None,
+        description="How long after an alert fired before the same one may fire again; 15m where absent, and none for "
+        "critical rules: those go at once.",
     )
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(
@@ -88,6 +90,13 @@ class Rule(Settings):
         if self.metric == "error_rate" and not 0 <= self.value <= 1:
             raise ValueError("error_rate is a share from 0 to 1: write 0.05 for 5 %")
         return self
+
+    @property
+    def cooldown_s(self) -> float:
+        """The cooldown in seconds, with its default."""
+        if self.cooldown is not None:
+            return self.cooldown
+        return 0.0 if self.severity == "critical" else 900.0
 
 
 def compare(symbol: Symbol, values: Any, threshold: float) -> Any:

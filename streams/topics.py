@@ -48,7 +48,7 @@ DETECT_STATE = Topic(
     internal=True,
 )
 ROLLUPS = Topic("rollups", "rollup", "partition/block/pane", 35, ("detect",), ("history", "gateway"))
-HEALTH = Topic("health", "health", "target", None, ("detect",), ("gateway",), compacted=True)
+HEALTH = Topic("health", "health", "target", None, ("detect",), ("history", "gateway"), compacted=True)
 FINDINGS = Topic("findings", "finding", "target + rule", 7, ("detect",), ("alert",))
 CONTROL = Topic("control", "control", "kind/id", None, ("gateway",), ("alert", "gateway"), spread=False, compacted=True)
 ALERT_STATE = Topic("alert-state", None, "target + rule", None, ("alert",), ("alert",), compacted=True, internal=True)

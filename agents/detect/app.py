@@ -1,0 +1,86 @@
+"""The detect role: a Faust agent on `samples` around a Worker, with a commit timer and a watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agents.detect.worker import Worker
+from agents.watchdog import watch
+from streams.app import make_app, raw_topic, serve
+from streams.tables import detect_state
+from streams.topics import SAMPLES, full_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.detect.settings import DetectSettings
+    from agents.probe.settings import Target
+    from streams.kafka import KafkaSettings
+    from streams.rules import Rule
+
+log = logging.getLogger("probestream.detect")
+
+
+async def run(
+    *,
+    kafka: KafkaSettings,
+    settings: DetectSettings,
+    targets: tuple[Target, ...],
+    rules: tuple[Rule, ...],
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Detect until `stop`. Raises where only a restart from the state helps."""
+    worker = Worker(kafka, settings, targets, rules)
+    app = make_app(kafka, "detect", worker.restored)
+    worker.table = detect_state(app, kafka)
+    worker.consumer = lambda: app.consumer
+    failed = asyncio.Event()
+
+    async def detect(stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await worker.take(event)
+            except Exception:
+                # Leaving the loop would acknowledge the event: stay, un-acknowledged, until the restart.
+                log.exception("cannot go on with record %s", event.message.offset)
+                failed.set()
+                await asyncio.Event().wait()
+
+    app.agent(raw_topic(app, kafka, SAMPLES), name="probestream.detect", concurrency=1)(detect)
+
+    async def on_revoked(*_: Any, **__: Any) -> None:
+        worker.revoked()
+
+    app.on_partitions_revoked.connect(on_revoked, weak=False)
+
+    async def commit_by_timer() -> None:
+        while True:
+            await asyncio.sleep(settings.commit_every)
+            try:
+                await worker.commit()
+            except Exception:
+                log.exception("cannot commit the state")
+                failed.set()
+                return
+
+    async def guard() -> None:
+        await watch(kafka, full_name(kafka, SAMPLES), worker.progress, "detect")
+        failed.set()
+
+    await worker.start()
+    tasks = [asyncio.create_task(commit_by_timer()), asyncio.create_task(guard())]
+    try:
+        await serve(app, stop, failed, ready)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not failed.is_set():
+            with contextlib.suppress(Exception):  # what is not committed now is read again
+                async with asyncio.timeout(3.0):
+                    await worker.commit()
+        await worker.close()

@@ -1,0 +1,217 @@
+"""The commit cycle: fold records, tell what they led to, write the state, and only then let the records go.
+
+In: records of `samples`, raw. State: one `Fold` a partition. Out: findings, health, rollups, dead letters.
+
+Dying before the state is written: the records are read again; the fold, being a function of the log, finds the
+same things again, and those who read findings know them by their episode. Dying while the state is written: one
+record batch holds it all, so the broker has all or nothing. Dying after: the records are known by their offset
+and passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from agents.detect import intake, outputs
+from schemas import Record, encode
+from streams import blocks
+from streams.fold import Fold
+from streams.kafka import KafkaSettings, consumer_options, producer_options
+from streams.panes import SLOTS
+from streams.partition import partition_of
+from streams.series import BLOCK
+from streams.topics import DEAD_LETTERS, DETECT_STATE, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
+from streams.units import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agents.detect.settings import DetectSettings
+    from agents.probe.settings import Target
+    from streams.rules import Rule
+
+log = logging.getLogger("probestream.detect")
+
+_BATCH_BYTES = DETECT_STATE.max_record_bytes - 65_536
+_COMMIT_EARLY_BYTES = 4 * 1024 * 1024
+
+
+class HoleError(RuntimeError):
+    """Records are missing between what the state has and what came."""
+
+
+class Worker:
+    """All partitions of this process."""
+
+    def __init__(
+        self, kafka: KafkaSettings, settings: DetectSettings, targets: tuple[Target, ...], rules: tuple[Rule, ...]
+    ) -> None:
+        self.kafka, self.settings, self.rules = kafka, settings, rules
+        self.labels = {t.name: t.all_labels for t in targets}
+        self.declared = {t.name: t.baseline_ms for t in targets if t.baseline_ms is not None}
+        self.folds: dict[int, Fold] = {}
+        self.table: Any = None
+        self.consumer: Any = None
+        self._events: list[Any] = []
+        self._sends: list[asyncio.Future[Any]] = []
+        self._commit_lock = asyncio.Lock()
+        self._producer = AIOKafkaProducer(**producer_options(kafka, "detect"))
+        self._state_producer = AIOKafkaProducer(
+            **{**producer_options(kafka, "detect-state"), "max_request_size": DETECT_STATE.max_record_bytes},
+            max_batch_size=_BATCH_BYTES,
+            compression_type="lz4",
+        )
+        self._source = full_name(kafka, SAMPLES)
+        self._names = {t.name: full_name(kafka, t) for t in (FINDINGS, HEALTH, ROLLUPS, DEAD_LETTERS, DETECT_STATE)}
+
+    async def start(self) -> None:
+        """Connect the producers."""
+        await self._producer.start()
+        await self._state_producer.start()
+
+    async def close(self) -> None:
+        """Disconnect; what was not committed will be read again."""
+        await self._producer.stop()
+        await self._state_producer.stop()
+
+    def _labels_of(self, target: str) -> Mapping[str, str]:
+        return self.labels.get(target) or {"target": target, "kind": "push"}
+
+    def _known(self, target: str) -> bool:
+        return self.settings.unknown_targets == "accept" or target in self.labels
+
+    def _empty(self, partition: int) -> Fold:
+        every = self.settings.health_every * 1000
+        return Fold(partition, self.rules, self._labels_of, self.declared, every)
+
+    async def restored(self, sources: set[Any]) -> dict[Any, int]:
+        """Make each partition's state from the recovered table; say which record comes next."""
+        self.folds.clear()
+        self._events.clear()
+        earliest = await self.consumer().earliest_offsets(*sources)
+        positions = {}
+        for tp in sources:
+            fold = self._empty(tp.partition)
+            blocks.load(fold, self.table.data)
+            first = earliest.get(tp) or 0
+            if fold.offset + 1 < first:
+                if fold.offset >= 0:
+                    log.warning("%s/%d: records %d to %d were deleted unread", *tp, fold.offset + 1, first - 1)
+                fold.offset = first - 1
+            # Panes that were over but perhaps not told: rollups replace each other, so once more does no harm.
+            fold.unrolled = {(b, (fold.panes.head - k) % SLOTS) for b in _blocks(fold) for k in range(4)}
+            self.folds[tp.partition] = fold
+            positions[tp] = fold.offset + 1
+        log.info("state restored: %s", {p: (f.offset, len(f.series)) for p, f in sorted(self.folds.items())})
+        return positions
+
+    def revoked(self) -> None:
+        """Forget the partitions: whoever has them next goes on from what was committed."""
+        self.folds.clear()
+
+    def progress(self) -> dict[int, int]:
+        """Offset of the last record folded, by partition."""
+        return {p: f.offset for p, f in self.folds.items()}
+
+    async def take(self, event: Any) -> None:
+        """Fold one record. Raises HoleError where records before it are missing."""
+        message = event.message
+        fold = self.folds.get(message.partition)
+        if fold is None or message.offset <= fold.offset:
+            event.ack()
+            return
+        if message.offset > fold.offset + 1:
+            await self._check_hole(message.partition, fold.offset + 1, message.offset)
+        taken = intake.take(message, self.settings, self._known, self.kafka.partitions)
+        for letter in taken.letters:
+            log.warning("%s/%d/%d: %s", message.topic, message.partition, message.offset, letter.error)
+            await self._send(DEAD_LETTERS, None, letter, 0)
+        if taken.columns is None:
+            fold.offset = message.offset
+        else:
+            outcome = fold.fold(taken.columns, taken.good, message.offset, message.timestamp * 1000.0)
+            for change in outcome.changes:
+                found = outputs.finding(fold, change, message.offset)
+                key = f"{found.target}/{found.rule}"
+                await self._send(FINDINGS, key, found, partition_of(key, partitions(self.kafka, FINDINGS)))
+            for main in outcome.health:
+                told = outputs.health(fold, main)
+                await self._send(HEALTH, told.target, told, message.partition)
+        self._events.append(event)
+        if _weight(fold) > _COMMIT_EARLY_BYTES:
+            await self.commit()
+
+    async def _send(self, topic: Topic, key: str | None, record: Record, partition: int) -> None:
+        self._sends.append(
+            await self._producer.send(
+                self._names[topic.name],
+                value=encode(record),
+                key=key.encode() if key is not None else None,
+                partition=partition,
+            )
+        )
+
+    async def commit(self) -> None:
+        """Wait until everything told is stored, write the state, let the records go."""
+        async with self._commit_lock:
+            now = now_ms()
+            for fold in self.folds.values():
+                for rollup in outputs.rollups(fold, now):
+                    key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
+                    await self._send(ROLLUPS, key, rollup, fold.partition)
+            # No await from here to the end of the loop: one cut through state, sends and events.
+            events, self._events = self._events, []
+            sends, self._sends = self._sends, []
+            commits = []
+            for fold in self.folds.values():
+                if len(fold.dirty):
+                    commits.append((fold.partition, list(blocks.dump(fold))))
+                    fold.dirty = type(fold.dirty)()
+            await asyncio.gather(*sends)
+            await asyncio.gather(*(self._write(partition, entries) for partition, entries in commits))
+            for event in events:
+                event.ack()
+
+    async def _write(self, partition: int, entries: list[tuple[bytes, bytes]]) -> None:
+        batch = self._state_producer.create_batch()
+        for key, value in entries:
+            if batch.append(key=key, value=value, timestamp=None) is None:
+                raise blocks.StateError(
+                    f"partition {partition} has more series than one commit can hold ({blocks.sizes(entries)} bytes): "
+                    f"raise kafka.partitions"
+                )
+        batch.close()
+        await (await self._state_producer.send_batch(batch, self._names[DETECT_STATE.name], partition=partition))
+        for key, value in entries:
+            self.table.data[key] = value
+
+    async def _check_hole(self, partition: int, first: int, end: int) -> None:
+        """Raise HoleError where a record lies between offsets `first` and `end`.
+
+        Offsets without records are no hole: transactional producers leave markers in the log.
+        """
+        tp = TopicPartition(self._source, partition)
+        consumer = AIOKafkaConsumer(**consumer_options(self.kafka, "detect-hole"))
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            consumer.seek(tp, first)
+            async with asyncio.timeout(10.0):
+                next_one = await consumer.getone()
+        finally:
+            await consumer.stop()
+        if next_one.offset < end:
+            raise HoleError(f"{self._source}/{partition}: record {next_one.offset} did not come, {end} did")
+
+
+def _blocks(fold: Fold) -> range:
+    return range((len(fold.series) + BLOCK - 1) // BLOCK)
+
+
+def _weight(fold: Fold) -> int:
+    """About how many bytes a commit of `fold` would take."""
+    return BLOCK * (28 * len(fold.dirty.panes) + 90 * len(fold.dirty.latest))

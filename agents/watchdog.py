@@ -1,0 +1,61 @@
+"""Notices a consumer that has stopped reading although there is more to read.
+
+Consumers of Faust and aiokafka can wedge after a broker died (faust#596, aiokafka#703): no error, no progress.
+The cure is a restart, which goes on from the state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.kafka import KafkaSettings, consumer_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger("probestream.watchdog")
+
+LOOK_EVERY_S = 3.0
+PATIENCE_S = 15.0
+
+
+async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping[int, int]], name: str) -> None:
+    """Return when `progress` (last offset read, by partition) stands still for `PATIENCE_S` although there is more.
+
+    While the broker does not answer there is nothing to read, and nobody is wedged.
+    """
+    loop = asyncio.get_running_loop()
+    moved: dict[int, tuple[int, float]] = {}
+    consumer = AIOKafkaConsumer(**consumer_options(kafka, f"{name}-watchdog"))
+    started = False
+    try:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            offsets = dict(progress())
+            try:
+                if not started:
+                    await consumer.start()
+                    started = True
+                async with asyncio.timeout(5.0):
+                    ends = await consumer.end_offsets([TopicPartition(topic, p) for p in offsets])
+            except Exception as error:  # the broker is away, in one of the client's many words
+                log.debug("no answer from Kafka: %r", error)
+                moved.clear()
+                continue
+            now = loop.time()
+            for tp, end in ends.items():
+                last = offsets[tp.partition]
+                before, since = moved.get(tp.partition, (None, now))
+                if last != before or last >= end - 1:
+                    since = now
+                moved[tp.partition] = (last, since)
+                if now - since > PATIENCE_S:
+                    log.error("%s: partition %d stands at %d of %d; restarting", topic, tp.partition, last, end)
+                    return
+            moved = {p: v for p, v in moved.items() if p in offsets}
+    finally:
+        await consumer.stop()

@@ -1,0 +1,115 @@
+"""The Faust application of a hop: made the same way everywhere, with the settings that its traps ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.auth import SASLCredentials, SSLCredentials
+
+from streams.recovery import Restored, table_manager
+from streams.topics import Topic, full_name, partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.kafka import KafkaSettings
+
+log = logging.getLogger("probestream.streams")
+
+
+def make_app(kafka: KafkaSettings, name: str, restored: Restored) -> faust.App:
+    """A Faust app named `name` that serves no web page, makes no topics and loses nothing at a restart.
+
+    `restored` is called after each recovery with the source partitions; see streams/recovery.py.
+    """
+    return faust.App(
+        f"{kafka.prefix}{name}",
+        broker=[f"kafka://{server.strip()}" for server in kafka.servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        origin=f"agents.{name}",
+        autodiscover=False,
+        web_enabled=False,
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        store="memory://",
+        datadir=tempfile.gettempdir(),
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        broker_request_timeout=15.0,
+        broker_commit_interval=1.0,
+        broker_max_poll_interval=120.0,
+        producer_request_timeout=15.0,
+        producer_linger=0.0,
+        stream_recovery_delay=0.0,
+        stream_buffer_maxsize=4096,
+        processing_guarantee="at_least_once",
+        TableManager=table_manager(restored),
+    )
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    context = kafka.ssl_context()
+    if kafka.security.startswith("SASL") and kafka.sasl_password is not None:
+        return SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value(),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
+def raw_topic(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
+    """`topic` as a Faust topic of raw bytes: decoding is the agent's, where an error can be answered."""
+    return app.topic(
+        full_name(kafka, topic),
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        partitions=partitions(kafka, topic),
+        allow_empty=True,
+        internal=topic.internal,
+    )
+
+
+class WorkerFailedError(RuntimeError):
+    """The Faust worker stopped by itself; a restart goes on from the state."""
+
+
+async def serve(app: faust.App, stop: asyncio.Event, failed: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Run `app` until `stop`; call `ready` when it takes input.
+
+    Raises WorkerFailedError where the worker crashed or `failed` was set.
+    """
+    app.finalize()
+    await app.start()
+    waits = {
+        asyncio.create_task(stop.wait(), name="stop"),
+        asyncio.create_task(failed.wait(), name="failed"),
+        asyncio.create_task(app.wait_until_stopped(), name="stopped"),
+        asyncio.create_task(app._crashed.wait(), name="crashed"),  # noqa: SLF001 - mode has no public event,
+    }
+    recovered = asyncio.create_task(app.tables.recovery.completed.wait(), name="recovered")
+    try:
+        await asyncio.wait({recovered, *waits}, return_when=asyncio.FIRST_COMPLETED)
+        if recovered.done():
+            ready()
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (recovered, *waits):
+            task.cancel()
+        try:
+            async with asyncio.timeout(6.0):
+                await app.stop()
+        except TimeoutError:
+            log.warning("the Faust worker did not stop in time; what it had not committed will be read again")
+    if not stop.is_set():
+        raise WorkerFailedError(f"the worker stopped: {app.crash_reason!r}" if app.crashed else "the worker gave up")

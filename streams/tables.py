@@ -1,0 +1,32 @@
+"""Every Faust table: its name, its changelog, and the raw bytes it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+
+from streams.app import raw_topic
+from streams.kafka import KafkaSettings
+from streams.topics import ALERT_STATE, DETECT_STATE, Topic, partitions
+
+
+def _table(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
+    return app.Table(
+        topic.name,
+        partitions=partitions(kafka, topic),
+        key_type=bytes,
+        value_type=bytes,
+        changelog_topic=raw_topic(app, kafka, topic),
+        recovery_buffer_size=1000,
+    )
+
+
+def detect_state(app: faust.App, kafka: KafkaSettings) -> Any:
+    """Windows, baselines, scores and rules of every target: see streams/blocks.py for the entries."""
+    return _table(app, kafka, DETECT_STATE)
+
+
+def alert_state(app: faust.App, kafka: KafkaSettings) -> Any:
+    """Life of the alert of each target and rule: see streams/lifecycle.py for the entries."""
+    return _table(app, kafka, ALERT_STATE)
