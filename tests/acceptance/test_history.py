@@ -1,0 +1,181 @@
+"""The history role: Kafka in, SQL out, each once."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from sqlalchemy import func, select
+
+from agents.history.app import run
+from agents.history.settings import StorageSettings
+from schemas import DeadLetter, decode
+from streams import history_queries as queries
+from streams.history import ALERTS, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, connect
+from streams.kafka import KafkaSettings, consumer_options
+from streams.units import now_ms
+from tests.kit.records import alert, health, notification, rollup, writer
+from tests.kit.role import running, until
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'history.db'}"
+
+
+def rows(url: str, table: Any) -> list[Any]:
+    engine = connect(url)
+    try:
+        with engine.connect() as c:
+            return [r._asdict() for r in c.execute(select(table))]
+    finally:
+        engine.dispose()
+
+
+def count(url: str, table: Any) -> int:
+    engine = connect(url)
+    try:
+        with engine.connect() as c:
+            return c.scalar(select(func.count()).select_from(table)) or 0
+    finally:
+        engine.dispose()
+
+
+async def test_every_kind_of_record_is_kept(kafka: KafkaSettings, url: str) -> None:
+    """Alerts, rollups, notifications and changes of status are in SQL soon after they are on the log."""
+    pane = now_ms() // 10_000 * 10_000
+    async with running(run, kafka=kafka, settings=StorageSettings(), url=url), writer(kafka) as w:
+        t = now_ms()
+        await w.write(
+            alert(number=1, state="pending"),
+            alert(number=2, state="firing"),
+            rollup(pane, {"shop": (1, 1, 0), "api": (1, 0, 30)}),
+            rollup(pane, {"shop": (4, 1, 90), "api": (4, 0, 120)}),
+            notification(outcome="intent", attempt=1),
+            notification(outcome="delivered", attempt=1),
+            health(since=t, time=t),
+            health(since=t, time=t + 5000),
+            health(status="unhealthy", since=t + 9000, time=t + 9000),
+        )
+        await until(lambda: count(url, STATUS_CHANGES) == 2 and count(url, NOTIFICATIONS) == 2)
+        await until(lambda: count(url, ALERTS) == 2 and count(url, ROLLUPS) == 2)
+    engine = connect(url)
+    with engine.connect() as c:
+        assert [a["state"] for a in queries.transitions(c, "a1")] == ["pending", "firing"]
+        (point,) = queries.series(c, "shop", pane, pane + 10_000, 10_000)
+        assert (point.count, point.errors, point.mean, point.min) == (4, 1, 30, 1)
+        assert queries.uptime(c, "shop", pane, pane + 10_000).share == 0.75
+        assert [s["status"] for s in queries.status_changes(c, "shop", t, t + 10_000)] == ["healthy", "unhealthy"]
+        assert [n["outcome"] for n in queries.notifications(c, "a1")] == ["intent", "delivered"]
+    engine.dispose()
+
+
+async def test_a_restart_reads_on_where_sql_says(kafka: KafkaSettings, url: str) -> None:
+    """Records of before and after a restart are there once, and the stored offsets are at the end of the log."""
+    async with writer(kafka) as w:
+        for start in (0, 50, 100):
+            async with running(run, kafka=kafka, settings=StorageSettings(), url=url):
+                await w.write(*[alert(id=f"a{i}") for i in range(start, start + 50)])
+                await until(lambda n=start + 50: count(url, ALERTS) == n)
+    offsets = rows(url, OFFSETS)
+    assert sum(o["next"] for o in offsets if o["topic"].endswith("alerts")) == 150
+
+
+async def test_a_crash_between_sql_and_kafka_changes_nothing(kafka: KafkaSettings, url: str) -> None:
+    """With the consumer group's offsets gone, nothing is read twice; with the tables gone, all is read again."""
+    async with writer(kafka) as w:
+        await w.write(*[alert(id=f"a{i}") for i in range(20)])
+        async with running(run, kafka=kafka, settings=StorageSettings(), url=url):
+            await until(lambda: count(url, ALERTS) == 20)
+        engine = connect(url)
+        with engine.begin() as c:
+            c.execute(ALERTS.delete())
+        async with running(run, kafka=kafka, settings=StorageSettings(), url=url):
+            await w.write(alert(id="later"))
+            await until(lambda: count(url, ALERTS) == 1)
+        with engine.begin() as c:
+            c.execute(OFFSETS.delete())
+        async with running(run, kafka=kafka, settings=StorageSettings(), url=url):
+            await until(lambda: count(url, ALERTS) == 21)
+        engine.dispose()
+
+
+async def test_two_processes_share_the_work(kafka: KafkaSettings, url: str) -> None:
+    """While processes join and leave, every record is kept and the offsets end at the log's end."""
+    async with writer(kafka) as w, running(run, kafka=kafka, settings=StorageSettings(), url=url):
+        await w.write(*[alert(id=f"a{i}") for i in range(100)])
+        async with running(run, kafka=kafka, settings=StorageSettings(), url=url):
+            await w.write(*[alert(id=f"b{i}") for i in range(100)])
+            await until(lambda: count(url, ALERTS) == 200, 30)
+        await w.write(*[alert(id=f"c{i}") for i in range(100)])
+        await until(lambda: count(url, ALERTS) == 300, 30)
+        offsets = rows(url, OFFSETS)
+        assert sum(o["next"] for o in offsets if o["topic"].endswith("alerts")) == 300
+
+
+async def test_a_locked_database_delays_and_loses_nothing(kafka: KafkaSettings, url: str) -> None:
+    """While another program holds the file's lock, records wait; afterwards all are there."""
+    async with writer(kafka) as w, running(run, kafka=kafka, settings=StorageSettings(), url=url):
+        await w.write(alert(id="before"))
+        await until(lambda: count(url, ALERTS) == 1)
+        other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        await w.write(*[alert(id=f"during{i}") for i in range(10)])
+        await asyncio.sleep(6)  # longer than the busy timeout: the write has failed at least once
+        other.execute("ROLLBACK")
+        other.close()
+        await until(lambda: count(url, ALERTS) == 11, 20)
+
+
+async def test_bad_records_become_dead_letters(kafka: KafkaSettings, url: str) -> None:
+    """Bytes that are no Avro, a record of another topic and a crooked rollup are told and do not stop the rest."""
+    crooked = rollup(0.0, {"shop": (1, 0, 1)})
+    crooked.errors = []
+    refused = rollup(1.0, {"shop": (float("nan"), 0, 1)})
+    async with writer(kafka) as w, running(run, kafka=kafka, settings=StorageSettings(), url=url):
+        await w.raw("alerts", b"garbage", b"k")
+        await w.raw("alerts", None, b"k")
+        from schemas import encode
+
+        await w.raw("alerts", encode(health()))
+        await w.write(crooked, refused, rollup(0.0, {"api": (1, 0, 1)}), alert(id="good"))
+        await until(lambda: count(url, ALERTS) == 1 and count(url, ROLLUPS) == 1)
+        consumer = AIOKafkaConsumer(f"{kafka.prefix}dead-letters", **consumer_options(kafka, "test"))
+        await consumer.start()
+        try:
+            letters = [decode((await asyncio.wait_for(consumer.getone(), 10)).value, DeadLetter) for _ in range(4)]
+        finally:
+            await consumer.stop()
+    assert sorted(x.reason for x in letters) == ["bad_record", "not_avro", "sql_refused", "wrong_schema"]
+    assert next(x for x in letters if x.reason == "not_avro").value == b"garbage"
+
+
+async def test_what_is_too_old_goes(kafka: KafkaSettings, url: str) -> None:
+    """Rows older than storage.keep are deleted at the start, but no alert that has not ended."""
+    day, now = 86_400_000.0, now_ms()
+    settings = StorageSettings(keep=30 * 86_400)
+    async with writer(kafka) as w:
+        await w.write(
+            rollup(now - 40 * day, {"shop": (1, 0, 1)}),
+            rollup(now - 1 * day, {"shop": (1, 0, 1)}),
+            notification(at=now - 40 * day),
+            alert(id="ended", number=1, at=now - 41 * day),
+            alert(id="ended", number=2, state="resolved", at=now - 40 * day),
+            alert(id="fires", at=now - 41 * day),
+        )
+        async with running(run, kafka=kafka, settings=settings, url=url):
+            await until(lambda: count(url, ALERTS) == 3 and count(url, ROLLUPS) == 2 and count(url, NOTIFICATIONS) == 1)
+        async with running(run, kafka=kafka, settings=settings, url=url):
+            await until(lambda: count(url, ALERTS) == 1 and count(url, ROLLUPS) == 1 and count(url, NOTIFICATIONS) == 0)
+    assert rows(url, ALERTS)[0]["id"] == "fires"
+
+
+async def test_a_bad_url_is_told(kafka: KafkaSettings) -> None:
+    """A URL that SQLAlchemy cannot use is refused at once with a sentence, without the password."""
+    for bad in ("nonsense", "mysql://u:hunter2@h/d"):
+        with pytest.raises(ValueError, match=r"storage\.url") as told:
+            await run(kafka=kafka, settings=StorageSettings(), url=bad, stop=asyncio.Event(), ready=lambda: None)
+        assert "hunter2" not in str(told.value)
