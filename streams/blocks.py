@@ -76,17 +76,7 @@ def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
 
     Raises StateError on what this version cannot read, and where the entries are not of one commit.
     """
-    kinds: dict[int, dict[tuple[int, int], bytes]] = {k: {} for k in (META, NAMES, LATEST, TEXT, PANE)}
-    highest = -1
-    for key, value in entries.items():
-        kind, partition, block, slot = _KEY.unpack(key)
-        if partition != fold.partition:
-            continue
-        version, offset = _HEAD.unpack_from(value)
-        highest = max(highest, offset)
-        if version != VERSION or kind not in kinds:
-            raise StateError(f"detect-state has entries of version {version}, this program reads {VERSION}")
-        kinds[kind][block, slot] = value[_HEAD.size :]
+    kinds, highest = _sorted(fold.partition, entries)
     if not kinds[META]:
         return
     meta = orjson.loads(kinds[META][0, 0])
@@ -108,6 +98,22 @@ def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
     for (block, slot), value in kinds[PANE].items():
         _load_pane(fold, block, slot, value)
     fold.panes.sum_closed()
+
+
+def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict[tuple[int, int], bytes]], int]:
+    """Entries of partition `wanted` by kind, block and slot, and the highest source offset among them."""
+    kinds: dict[int, dict[tuple[int, int], bytes]] = {k: {} for k in (META, NAMES, LATEST, TEXT, PANE)}
+    highest = -1
+    for key, value in entries.items():
+        kind, partition, block, slot = _KEY.unpack(key)
+        if partition != wanted:
+            continue
+        version, offset = _HEAD.unpack_from(value)
+        highest = max(highest, offset)
+        if version != VERSION or kind not in kinds:
+            raise StateError(f"detect-state has entries of version {version}, this program reads {VERSION}")
+        kinds[kind][block, slot] = value[_HEAD.size :]
+    return kinds, highest
 
 
 def _load_latest(fold: Fold, block: int, value: bytes) -> None:

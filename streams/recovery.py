@@ -61,12 +61,16 @@ def table_manager(restored: Restored) -> type[TableManager]:
     """A TableManager class, for `faust.App(TableManager=...)`, that recovers in the right order."""
 
     class SeekFirstTableManager(TableManager):  # type: ignore[misc]  # Faust ships no types
+        _seek_first: SeekFirstRecovery | None = None
+
         @property
         def recovery(self) -> SeekFirstRecovery:
-            if self._recovery is None:
-                self._recovery = SeekFirstRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-                self._recovery.restored = restored
-            return self._recovery
+            if self._seek_first is None:
+                self._recovery = self._seek_first = SeekFirstRecovery(
+                    self.app, self, beacon=self.beacon, loop=self.loop
+                )
+                self._seek_first.restored = restored
+            return self._seek_first
 
         async def on_start(self) -> None:
             # Faust sleeps a second here for tables that are defined late; ours are defined before the start.

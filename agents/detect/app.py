@@ -57,22 +57,11 @@ async def run(
 
     app.on_partitions_revoked.connect(on_revoked, weak=False)
 
-    async def commit_by_timer() -> None:
-        while True:
-            await asyncio.sleep(settings.commit_every)
-            try:
-                await worker.commit()
-            except Exception:
-                log.exception("cannot commit the state")
-                failed.set()
-                return
-
-    async def guard() -> None:
-        await watch(kafka, full_name(kafka, SAMPLES), worker.progress, "detect")
-        failed.set()
-
     await worker.start()
-    tasks = [asyncio.create_task(commit_by_timer()), asyncio.create_task(guard())]
+    tasks = [
+        asyncio.create_task(_commit_by_timer(worker, settings.commit_every, failed)),
+        asyncio.create_task(_guard(worker, kafka, failed)),
+    ]
     try:
         await serve(app, stop, failed, ready)
     finally:
@@ -84,3 +73,20 @@ async def run(
                 async with asyncio.timeout(3.0):
                     await worker.commit()
         await worker.close()
+
+
+async def _commit_by_timer(worker: Worker, every_s: float, failed: asyncio.Event) -> None:
+    """Commit on a timer, not on the next event: a rebalance waits for all acknowledgements."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await worker.commit()
+        except Exception:
+            log.exception("cannot commit the state")
+            failed.set()
+            return
+
+
+async def _guard(worker: Worker, kafka: KafkaSettings, failed: asyncio.Event) -> None:
+    await watch(kafka, full_name(kafka, SAMPLES), worker.progress, "detect")
+    failed.set()

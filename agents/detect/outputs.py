@@ -46,7 +46,7 @@ def health(fold: Fold, main: int) -> Health:
     c, rows = fold.series, np.array([main], np.int64)
     five, hour = fold.panes.window(300.0, rows), fold.panes.window(3600.0, rows)
     others = c.metrics_of.get(main, [])
-    held = fold.rulebook.holds[:, [main, *others]].any(axis=1)
+    held = np.flatnonzero(np.any(fold.rulebook.holds[:, [main, *others]], axis=1))
     code, message = c.text.get(main, ("", ""))
     return Health(
         target=c.names[main][0],
@@ -62,7 +62,7 @@ def health(fold: Fold, main: int) -> Health:
         errors_1h=float(hour.errors[0]),
         consecutive_failures=int(c["failures"][main]),
         metrics={c.names[r][1]: float(c["value"][r]) for r in others if not np.isnan(c["value"][r])},
-        rules=[rule.name for rule, holds in zip(fold.rulebook.rules, held.tolist(), strict=True) if holds],
+        rules=[fold.rulebook.rules[i].name for i in held],
         code=code,
         message=message,
         labels=dict(c.labels_of(c.names[main][0])),

@@ -1,0 +1,128 @@
+"""The alert role: a Faust agent on `findings` around a Worker, with a flusher, a tick and the control topic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.alert.worker import Worker
+from agents.watchdog import watch
+from schemas import Control, DecodeError, decode
+from streams.app import make_app, raw_topic, serve
+from streams.kafka import KafkaSettings, consumer_options
+from streams.tables import alert_state
+from streams.topics import CONTROL, FINDINGS, full_name
+from streams.units import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from agents.alert.settings import AlertSettings
+    from agents.probe.settings import Target
+    from streams.rules import Rule
+
+log = logging.getLogger("probestream.alert")
+
+
+async def run(
+    *,
+    kafka: KafkaSettings,
+    settings: AlertSettings,
+    targets: tuple[Target, ...],
+    rules: tuple[Rule, ...],
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Turn findings into alerts until `stop`. Raises where only a restart from the state helps."""
+    worker = Worker(kafka, targets, rules)
+    app = make_app(kafka, "alert", worker.restored)
+    worker.table = alert_state(app, kafka)
+    worker.consumer = lambda: app.consumer
+    failed = asyncio.Event()
+
+    async def alert(stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                worker.take(event)
+            except Exception:
+                # Leaving the loop would acknowledge the event: stay, un-acknowledged, until the restart.
+                log.exception("cannot go on with finding %s", event.message.offset)
+                failed.set()
+                await asyncio.Event().wait()
+
+    app.agent(raw_topic(app, kafka, FINDINGS), name="probestream.alert", concurrency=1)(alert)
+
+    async def on_revoked(*_: Any, **__: Any) -> None:
+        try:
+            async with asyncio.timeout(5.0):
+                await worker.revoked()
+        except Exception:
+            log.exception("cannot hand the partitions over")
+            failed.set()
+
+    app.on_partitions_revoked.connect(on_revoked, weak=False)
+
+    async def guarded(work: Coroutine[Any, Any, None], what: str) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("%s failed", what)
+        failed.set()
+
+    await worker.start()
+    tasks = [
+        asyncio.create_task(guarded(_flusher(worker), "telling alerts")),
+        asyncio.create_task(guarded(_ticker(worker, settings.tick), "the tick")),
+        asyncio.create_task(guarded(_control(worker, kafka), "reading control")),
+        asyncio.create_task(
+            guarded(watch(kafka, full_name(kafka, FINDINGS), worker.progress, "alert"), "the watchdog")
+        ),
+    ]
+    try:
+        await serve(app, stop, failed, ready)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not failed.is_set():
+            with contextlib.suppress(Exception):  # what is not stored now is read again
+                async with asyncio.timeout(3.0):
+                    await worker.flush()
+        await worker.close()
+
+
+async def _flusher(worker: Worker) -> None:
+    while True:
+        # The time limit stores the outboxes that were emptied by the flush before.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await worker.wake.wait()
+        await worker.flush()
+
+
+async def _ticker(worker: Worker, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        worker.tick(now_ms())
+
+
+async def _control(worker: Worker, kafka: KafkaSettings) -> None:
+    """Read the control topic from its beginning, and on: it is compacted, and every worker reads all of it."""
+    tp = TopicPartition(full_name(kafka, CONTROL), 0)
+    consumer = AIOKafkaConsumer(**consumer_options(kafka, "alert-control"))
+    await consumer.start()
+    try:
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        async for record in consumer:
+            try:
+                worker.take_control(decode(record.value, Control))
+            except DecodeError as error:
+                if record.value is not None:
+                    log.warning("control/%d: %s", record.offset, error)
+    finally:
+        await consumer.stop()
