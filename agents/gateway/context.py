@@ -1,0 +1,53 @@
+"""What every route needs, and how it gets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from agents.gateway.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.gateway.archive import Archive
+    from agents.gateway.controls import Controls
+    from agents.gateway.hub import Hub
+    from agents.gateway.present import Presenter
+    from agents.gateway.settings import GatewaySettings
+    from agents.gateway.tail import Tail
+    from agents.gateway.view import View
+    from streams.kafka import KafkaSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The parts of a running gateway; `now` is the wall clock in milliseconds."""
+
+    kafka: KafkaSettings
+    settings: GatewaySettings
+    view: View
+    tail: Tail
+    hub: Hub
+    present: Presenter
+    controls: Controls
+    archive: Archive
+    now: Callable[[], float]
+
+
+def _any(connection: HTTPConnection) -> Gateway:
+    return cast("Gateway", connection.app.state.gateway)
+
+
+def _ready(connection: HTTPConnection) -> Gateway:
+    gateway = _any(connection)
+    if not gateway.view.ready:
+        raise ApiError(503, "not_ready", "the gateway is still reading the log; try again in a moment")
+    return gateway
+
+
+Anytime = Annotated[Gateway, Depends(_any)]
+Ready = Annotated[Gateway, Depends(_ready)]
