@@ -67,5 +67,7 @@ class NotifySettings(Settings):
     retry_for: Duration = Field(default=3600.0, description="How long an alert is tried before it is given up.")
     retry_initial: Duration = Field(default=1.0, gt=0)
     retry_max: Duration = Field(default=120.0, gt=0)
-    concurrency: int = Field(default=16, ge=1, description="Deliveries under way at once in each channel.")
+    concurrency: int = Field(
+        default=16, ge=1, description="Attempts under way at once to each integration; a slow one holds up no other."
+    )
     page_url: str | None = Field(default=None, description="Address of the dashboard, for links in messages.")

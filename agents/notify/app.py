@@ -1,0 +1,97 @@
+"""The notify role: alerts in, messages to people out, with a ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from agents.notify import metrics
+from agents.notify.channels import CHANNELS, Channel
+from agents.notify.worker import Worker
+from streams.topics import wait_for_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.notify.context import Outcome
+    from agents.notify.settings import NotifySettings, Receiver
+    from streams.kafka import KafkaSettings
+    from streams.routing import Route
+
+log = logging.getLogger("probestream.notify")
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_AFTER_S = 0.2, 5.0, 30.0
+
+
+async def run(
+    *,
+    kafka: KafkaSettings,
+    settings: NotifySettings,
+    route: Route,
+    receivers: tuple[Receiver, ...],
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Tell the receivers that `route` names of each transition on `alerts`, until `stop` is set.
+
+    Only channels that some receiver uses are started, each with a consumer group of its own. A channel that fails,
+    as all do when the broker goes away, is started again here. Raises only where the topics are missing.
+    """
+    channels = [c for c in CHANNELS if any(c.configs(r) for r in receivers)]
+    if not channels:
+        log.warning("no receiver has a channel: nobody is told of alerts")
+        ready()
+        await stop.wait()
+        return
+    if not await _topics(kafka, stop):
+        return
+    missing = {c.name for c in channels}
+
+    def one_ready(name: str) -> None:
+        if missing:
+            missing.discard(name)
+            if not missing:
+                ready()
+
+    async def keep(channel: Channel, first: bool) -> None:
+        loop = asyncio.get_running_loop()
+        carried: dict[str, Outcome] = {}
+        pause = _FIRST_PAUSE_S
+        while not stop.is_set():
+            started = loop.time()
+            try:
+                worker = Worker(
+                    channel,
+                    kafka=kafka,
+                    settings=settings,
+                    route=route,
+                    receivers=receivers,
+                    first=first,
+                    carried=carried,
+                )
+                await worker.run(stop, lambda: one_ready(channel.name))
+            except Exception as error:  # Kafka's clients raise many kinds; a new start heals all that can be healed
+                pause = _FIRST_PAUSE_S if loop.time() - started > _HEALTHY_AFTER_S else pause
+                log.warning("channel %s starts again in %.1f s: %r", channel.name, pause, error)
+                metrics.RESTARTS.labels(channel.name).inc()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async with asyncio.TaskGroup() as group:
+        for number, channel in enumerate(channels):
+            group.create_task(keep(channel, number == 0))
+
+
+async def _topics(kafka: KafkaSettings, stop: asyncio.Event) -> bool:
+    """Wait for the topics: consuming one that is missing would make the broker create it with its own settings."""
+    waiting, stopping = asyncio.ensure_future(wait_for_topics(kafka)), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not waiting.done():
+        waiting.cancel()
+        return False
+    waiting.result()
+    return True

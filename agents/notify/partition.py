@@ -1,0 +1,184 @@
+"""One partition of `alerts` in one channel: from a record to its deliveries' outcomes.
+
+The order, which docs/decisions/notify-ledger.md draws: intent → send → outcome and source offset in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from agents.notify import ledger, metrics
+from agents.notify.attempts import Attempts
+from agents.notify.commit import Committer
+from agents.notify.context import Context, Outcome
+from agents.notify.delivery import Delivery, Source, dead_letter
+from agents.notify.plan import plan
+from agents.notify.progress import Progress
+from schemas import Alert, DecodeError, decode
+from streams.units import now_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from aiokafka.structs import ConsumerRecord
+
+log = logging.getLogger("probestream.notify")
+
+MOST_UNFINISHED = 5000
+"""Records of a partition read and not dealt with; beyond it, reading waits for the oldest."""
+_REMEMBERED_ALERTS = 20_000
+_LEDGER_LIMIT_S = 40.0
+
+
+class Partition:
+    """Delivers the alerts of one partition while this process has it."""
+
+    def __init__(self, context: Context, number: int, first_offset: int | None) -> None:
+        self.number = number
+        self.opened = asyncio.get_running_loop().create_future()
+        self._context = context
+        self._first_offset = first_offset
+        self._inbox: asyncio.Queue[ConsumerRecord] = asyncio.Queue()
+        self._progress = Progress()
+        self._committer = Committer(context, number, self._progress)
+        self._entries: dict[str, ledger.Entry] = {}
+        self._told: OrderedDict[str, set[tuple[str, int]]] = OrderedDict()
+        self._last: dict[tuple[str, str, int], asyncio.Task[None]] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._held = False
+        self._feeder = self._task(self._feed())
+        self._commits: asyncio.Task[None] | None = None
+
+    def accept(self, records: list[ConsumerRecord]) -> None:
+        """Take records in the order of the log."""
+        for record in records:
+            self._inbox.put_nowait(record)
+        self._hold()
+
+    async def close(self, limit_s: float) -> None:
+        """Finish what is being sent, commit what is finished, and let go of the partition."""
+        self._closing = True
+        self._feeder.cancel()
+        for task in self._deliveries - self._sending:
+            task.cancel()
+        if self._sending:
+            await asyncio.wait(set(self._sending), timeout=limit_s)
+        for task in self._deliveries:
+            task.cancel()
+        await asyncio.wait([self._feeder, *self._deliveries], timeout=0.5)
+        if self._commits is not None:
+            try:
+                await self._committer.finish(self._commits, 1.5)
+            except Exception as error:  # fenced, or no broker: the next owner does it again from the ledger
+                log.warning("%s/%d: last commit failed: %r", self._context.channel, self.number, error)
+        await self._committer.close()
+        if not self.opened.done():
+            self.opened.cancel()
+
+    async def _feed(self) -> None:
+        await self._committer.start(self._first_offset)
+        self._commits = self._task(self._committer.run())
+        end = await self._context.partitions.end_offset(self.number)
+        self.opened.set_result(None)
+        record = await self._inbox.get()
+        if record.offset < end:
+            # It was there before us, so somebody may have begun it.
+            self._entries = await ledger.load_within(
+                self._context.kafka, self._context.channel, self.number, record.timestamp, _LEDGER_LIMIT_S
+            )
+        while True:
+            self._begin(record)
+            self._hold()
+            record = await self._inbox.get()
+
+    def _begin(self, record: ConsumerRecord) -> None:
+        source = Source(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
+        read = asyncio.get_running_loop().time()
+        try:
+            alert = decode(record.value, Alert)
+        except DecodeError as error:
+            # Every channel reads the record; one of them reports it.
+            dead = dead_letter(source, error.reason, str(error), now_ms()) if self._context.reports_unrouted else None
+            self._progress.begin(source.offset, 1)
+            self._committer.add(Outcome(source.offset, None, dead))
+            return
+        told = self._told.get(alert.id)
+        planned = plan(
+            alert,
+            self._context.route,
+            self._context.send_resolved,
+            told=told,
+            reports_unrouted=self._context.reports_unrouted,
+        )
+        self._remember(alert, {(p.receiver, p.integration) for p in planned if not p.skip})
+        self._progress.begin(source.offset, len(planned))
+        if not planned:
+            self._committer.passed()
+        for p in planned:
+            delivery = Delivery(alert, source, p.receiver, self._context.channel, p.integration)
+            entry = self._entries.pop(delivery.key, None)
+            carried = self._context.carried.get(delivery.key)
+            if entry is not None and entry.final:
+                self._context.carried.pop(delivery.key, None)
+                self._progress.finish_one(source.offset)
+                self._committer.passed()
+            elif carried is not None:
+                self._committer.add(carried)
+            elif p.skip:
+                self._committer.add(Outcome(source.offset, delivery.note("skipped", p.skip, now_ms())))
+            else:
+                self._start(delivery, entry, read)
+
+    def _remember(self, alert: Alert, told: set[tuple[str, int]]) -> None:
+        if alert.state == "resolved":
+            self._told.pop(alert.id, None)
+        elif alert.state == "firing" or alert.id in self._told:
+            self._told.setdefault(alert.id, set()).update(told)
+            if len(self._told) > _REMEMBERED_ALERTS:
+                self._told.popitem(last=False)
+
+    def _start(self, delivery: Delivery, entry: ledger.Entry | None, read: float) -> None:
+        if entry is not None:
+            delivery.attempt, delivery.since, delivery.repeat = entry.attempt, entry.since, entry.may_have_arrived
+        line = (delivery.alert.id, delivery.receiver, delivery.integration)
+        task = self._task(self._deliver(delivery, self._last.get(line), read))
+        self._last[line] = task
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+        task.add_done_callback(lambda t: self._last.pop(line, None) if self._last.get(line) is t else None)
+
+    async def _deliver(self, delivery: Delivery, before: asyncio.Task[None] | None, read: float) -> None:
+        # One alert's messages to one integration keep their order: a resolved never overtakes its firing.
+        if before is not None:
+            await asyncio.wait({before})
+        attempts = Attempts(self._context, self._committer, self._sending, lambda: self._closing)
+        outcome = await attempts.until_outcome(delivery)
+        if outcome is None:
+            return
+        self._committer.add(outcome)
+        if delivery.attempt == 1 and not outcome.dead:
+            metrics.SECONDS.labels(self._context.channel).observe(asyncio.get_running_loop().time() - read)
+
+    def _hold(self) -> None:
+        waiting = self._inbox.qsize() + len(self._progress)
+        if not self._held and waiting > MOST_UNFINISHED:
+            self._held = True
+            log.warning("%s/%d: %d alerts are unfinished; reading waits", self._context.channel, self.number, waiting)
+            self._context.partitions.hold(self.number, True)
+        elif self._held and waiting < MOST_UNFINISHED // 2:
+            self._held = False
+            self._context.partitions.hold(self.number, False)
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._closing:
+            self._context.fail(error)
