@@ -1,0 +1,80 @@
+"""A running gateway and its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+from websockets.asyncio.client import connect
+
+from agents.gateway.app import run
+from agents.gateway.settings import GatewaySettings
+from agents.probe.settings import HttpCheck, PushCheck, Target
+from tests.kit.role import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from websockets.asyncio.client import ClientConnection
+
+    from streams.kafka import KafkaSettings
+
+TARGETS = (
+    Target(name="shop", labels={"team": "web"}, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),
+    Target(name="api", labels={"platform": "shop-platform"}, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),
+    Target(name="www", labels={"platform": "shop-platform"}, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),
+    Target(name="jobs", push=PushCheck()),
+)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Running:
+    def __init__(self, port: int, client: httpx.AsyncClient) -> None:
+        self.port, self.http = port, client
+
+    async def get(self, path: str, status: int = 200, **more: Any) -> Any:
+        answer = await self.http.get(path, **more)
+        assert answer.status_code == status, (answer.status_code, answer.text)
+        return answer.json()
+
+    async def post(self, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:
+        answer = await self.http.post(path, json={} if body is None else body, **more)
+        assert answer.status_code == status, (answer.status_code, answer.text)
+        return answer.json()
+
+    def live(self, query: str = "", **more: Any) -> connect:
+        return connect(f"ws://127.0.0.1:{self.port}/ws/health{query}", **more)
+
+
+@asynccontextmanager
+async def gateway(kafka: KafkaSettings, *, url: str = "", port: int = 0, **settings: Any) -> AsyncIterator[Running]:
+    port = port or free_port()
+    targets = settings.pop("targets", TARGETS)
+    arguments = {"kafka": kafka, "settings": GatewaySettings(port=port, **settings), "url": url}
+    async with (
+        running(run, **arguments, targets=targets, rules=()),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client,
+    ):
+        yield Running(port, client)
+
+
+async def receive(ws: ClientConnection, timeout: float = 10) -> dict[str, Any]:
+    return orjson.loads(await asyncio.wait_for(ws.recv(), timeout))
+
+
+async def receive_until(ws: ClientConnection, wanted: Any, timeout: float = 10) -> list[dict[str, Any]]:
+    """Messages up to and with the first for which `wanted(message)` holds."""
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(timeout):
+        while not found or not wanted(found[-1]):
+            found.append(orjson.loads(await ws.recv()))
+    return found
