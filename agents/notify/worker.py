@@ -57,6 +57,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._assigned = asyncio.Event()
         self._partitions: dict[int, Partition] = {}
+        self._closings: set[asyncio.Future[None]] = set()
         self._closed = False
         options = consumer_options(kafka, f"notify-{channel.name}", f"notify-{channel.name}") | {
             # The shortest that brokers allow by default: after a crash the next owner waits for it.
@@ -192,9 +193,19 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def _close_partitions(self) -> None:
         closing, self._partitions = self._partitions, {}
-        await asyncio.gather(*(p.close(CLOSE_LIMIT_S) for p in closing.values()))
-        for number in closing:
-            metrics.UNFINISHED.remove(self._context.channel, str(number))
+        if not closing:
+            return
+
+        async def close() -> None:
+            await asyncio.gather(*(p.close(CLOSE_LIMIT_S) for p in closing.values()))
+            for number in closing:
+                metrics.UNFINISHED.remove(self._context.channel, str(number))
+
+        task = asyncio.ensure_future(close())
+        self._closings.add(task)
+        task.add_done_callback(self._closings.discard)
+        # The consumer may be stopped, and this callback of its with it: what is begun here comes to its end.
+        await asyncio.shield(task)
 
     async def _close(self, tasks: list[asyncio.Future[Any]]) -> None:
         self._closed = True
@@ -205,6 +216,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         if self._failure.done() and not self._failure.cancelled():
             self._failure.exception()
         await self._close_partitions()
+        if self._closings:
+            await asyncio.wait(set(self._closings))
         await asyncio.gather(stop_quietly(self._consumer), stop_quietly(self._context.intents))
         for outlet in self._context.outlets.values():
             await outlet.integration.close()

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
@@ -170,7 +170,7 @@ class Process:
         assert self.process is not None
         await self.process.wait()
 
-    async def __aenter__(self) -> Process:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

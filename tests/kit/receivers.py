@@ -330,7 +330,8 @@ class SmtpServer(_Waiting):
         assert isinstance(data, LoginPassword)
         assert self._users is not None
         name = data.login.decode()
-        return AuthResult(success=self._users.get(name) == data.password.decode(), auth_data=name)
+        right = self._users.get(name) == data.password.decode()
+        return AuthResult(success=right, handled=False, auth_data=name)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd finds its hooks by name
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]

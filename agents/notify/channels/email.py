@@ -49,7 +49,7 @@ class EmailIntegration:
             hostname=self._host,
             port=self._port,
             use_tls=self._config.tls,
-            start_tls=self._config.require_tls and not self._config.tls,
+            start_tls=False,  # asked for below, where its absence can be told from other errors
             timeout=self._settings.timeout,
             # The library's own default asks the DNS, and blocks the loop meanwhile.
             local_hostname=socket.gethostname(),
@@ -67,6 +67,11 @@ class EmailIntegration:
     async def _connect(self, client: aiosmtplib.SMTP) -> None:
         try:
             await client.connect(timeout=min(_CONNECT_S, self._settings.timeout))
+            if self._config.require_tls and not self._config.tls:
+                await client.ehlo()
+                if not client.supports_extension("starttls"):
+                    raise DeliveryError("smtp_no_starttls", "the server offers no STARTTLS", permanent=True)
+                await client.starttls()
             if self._config.auth_username is not None and self._config.auth_password is not None:
                 await client.login(self._config.auth_username, self._config.auth_password.get_secret_value())
         except aiosmtplib.SMTPResponseException as error:
