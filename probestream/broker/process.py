@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from probestream.broker.jars import BrokerError
 from probestream.broker.server import HOST, answers, free_port, prepare
 from probestream.processes import die_with_parent
+from streams.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +48,9 @@ def running(data: DataFolder, port: int = 0) -> Iterator[str]:
 
 
 async def _ready(process: subprocess.Popen[bytes], bootstrap: str, data: DataFolder, timeout_s: float = 60.0) -> None:
+    kafka = KafkaSettings(bootstrap=bootstrap)
     deadline = asyncio.get_running_loop().time() + timeout_s
-    while not await answers(bootstrap):
+    while await answers(kafka) is not None:
         if process.poll() is not None:
             raise BrokerError(f"Kafka ended with exit code {process.returncode}; see {data.logs / 'broker.log'}")
         if asyncio.get_running_loop().time() > deadline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import os
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING
 from aiokafka.admin import AIOKafkaAdminClient
 
 from probestream.broker.jars import BrokerError, Progress, ensure
+from streams.kafka import client_options
 
 if TYPE_CHECKING:
     from probestream.data import DataFolder
+    from streams.kafka import KafkaSettings
 
 HOST = "127.0.0.1"
 _LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
@@ -127,24 +128,16 @@ def _format(data: DataFolder, classpath: list[Path]) -> None:
         raise BrokerError(f"Kafka cannot format its storage in {data.kafka}:\n{(done.stderr or done.stdout).strip()}")
 
 
-async def answers(bootstrap: str) -> bool:
-    """Whether the broker at `bootstrap` takes requests: it says who is in the cluster, itself among them."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="probestream.ready", request_timeout_ms=2000)
+async def answers(kafka: KafkaSettings) -> str | None:
+    """None where the cluster takes requests, else why it does not."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a refused connection is no news while it boots
+    admin = None
     try:
+        admin = AIOKafkaAdminClient(**client_options(kafka, "ready"), request_timeout_ms=2000)
         await admin.start()
-        return bool((await admin.describe_cluster())["brokers"])
-    except Exception:  # whatever the client raises while nobody answers
-        return False
+        return None if (await admin.describe_cluster())["brokers"] else "no broker has joined the cluster yet"
+    except Exception as error:  # whatever the client raises while nobody answers
+        return f"{type(error).__name__}: {error}"
     finally:
-        await admin.close()
-
-
-async def wait_ready(bootstrap: str, timeout_s: float = 60.0) -> None:
-    """Wait until the broker at `bootstrap` takes requests. Raises BrokerError after `timeout_s`."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while not await answers(bootstrap):
-        if loop.time() > deadline:
-            raise BrokerError(f"Kafka at {bootstrap} does not answer after {timeout_s:.0f} s")
-        await asyncio.sleep(0.05)
+        if admin is not None:
+            await admin.close()

@@ -89,13 +89,16 @@ class _Reader:
     def __init__(self, file: str, environ: Mapping[str, str], base: Path) -> None:
         self.file, self.environ, self.base = file, environ, base
         self.marks: dict[Path_, tuple[int, int]] = {}
+        self.overridden: dict[Path_, str] = {}
         self.problems: list[Problem] = []
 
     def problem(self, path: Path_, message: str) -> Problem:
         """A complaint about the field at `path`, or about the nearest one above it that the file has."""
         place = path
-        while place and place not in self.marks:
+        while place and place not in self.marks and place not in self.overridden:
             place = place[:-1]
+        if place in self.overridden:
+            return Problem(f"environment variable {self.overridden[place]}", 0, 0, _dotted(path), message)
         line, column = self.marks.get(place, (0, 0))
         return Problem(self.file, line, column, _dotted(path), message)
 
@@ -146,23 +149,24 @@ class _Reader:
         """Put ``PROBESTREAM__A__B=value`` (YAML) at a.b, and ``PROBESTREAM_KAFKA`` at kafka.bootstrap."""
         values = {k: v for k, v in self.environ.items() if k.startswith(_PREFIX)}
         if self.environ.get("PROBESTREAM_KAFKA"):
-            values[f"{_PREFIX}KAFKA__BOOTSTRAP"] = self.environ["PROBESTREAM_KAFKA"]
+            values["PROBESTREAM_KAFKA"] = self.environ["PROBESTREAM_KAFKA"]
         for name, text in sorted(values.items()):
-            *sections, last = name.removeprefix(_PREFIX).lower().split("__")
+            field = f"{_PREFIX}KAFKA__BOOTSTRAP" if name == "PROBESTREAM_KAFKA" else name
+            *sections, last = field.removeprefix(_PREFIX).lower().split("__")
             at = data
             for section in sections:
                 if at.get(section) is None:
                     at[section] = {}
                 at = at[section]
                 if not isinstance(at, dict):
-                    self.problems.append(Problem(f"environment {name}", 0, 0, "", f"{section} is no section"))
+                    self.problems.append(Problem(f"environment variable {name}", 0, 0, "", f"{section} is no section"))
                     break
             else:
                 try:
                     at[last] = yaml.safe_load(text)
                 except yaml.YAMLError:
                     at[last] = text
-                self.marks.setdefault((*sections, last), (0, 0))
+                self.overridden[(*sections, last)] = name
 
     def expand(self, value: Any, path: Path_) -> Any:
         if isinstance(value, str):

@@ -1,0 +1,167 @@
+"""The roles: what ``probestream run ROLE`` starts, in the order of the flow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from probestream.config import Config
+    from probestream.data import DataFolder
+
+ROLES = ("probe", "detect", "alert", "notify", "history", "gateway")
+READY_FILE = "PROBESTREAM_READY_FILE"
+_PARENT = "PROBESTREAM_PARENT"
+_TOPICS_TIMEOUT_S = 60.0
+log = logging.getLogger("probestream.run")
+
+
+def history_url(config: Config, data: DataFolder) -> str:
+    """SQLAlchemy URL of the history: ``storage.url``, or a SQLite file in the data folder."""
+    if config.storage.url is not None:
+        return config.storage.url.get_secret_value()
+    return f"sqlite:///{data.history}"
+
+
+def role(
+    name: str, config: Config, data: DataFolder, stop: asyncio.Event, ready: Callable[[], None]
+) -> Coroutine[None, None, None]:
+    """The work of role `name` until `stop` is set. Imports that role only."""
+    kafka = config.kafka
+    if name == "probe":
+        from agents.probe import app as probe  # noqa: PLC0415 - a process needs one role's libraries, not all of them
+
+        return probe.run(kafka=kafka, settings=config.probe, targets=config.targets, stop=stop, ready=ready)
+    if name == "detect":
+        from agents.detect import app as detect  # noqa: PLC0415
+
+        return detect.run(
+            kafka=kafka, settings=config.detect, targets=config.targets, rules=config.rules, stop=stop, ready=ready
+        )
+    if name == "alert":
+        from agents.alert import app as alert  # noqa: PLC0415
+
+        return alert.run(
+            kafka=kafka, settings=config.alert, targets=config.targets, rules=config.rules, stop=stop, ready=ready
+        )
+    if name == "notify":
+        from agents.notify import app as notify  # noqa: PLC0415
+
+        return notify.run(
+            kafka=kafka,
+            settings=config.notify,
+            route=config.route,
+            receivers=config.receivers,
+            stop=stop,
+            ready=ready,
+        )
+    url = history_url(config, data)
+    if name == "history":
+        from agents.history import app as history  # noqa: PLC0415
+
+        return history.run(kafka=kafka, settings=config.storage, url=url, stop=stop, ready=ready)
+    from agents.gateway import app as gateway  # noqa: PLC0415
+
+    return gateway.run(
+        kafka=kafka,
+        settings=config.gateway,
+        targets=config.targets,
+        rules=config.rules,
+        url=url,
+        stop=stop,
+        ready=ready,
+    )
+
+
+def run(name: str, config: Config, data: DataFolder) -> int:
+    """Run role `name` until SIGTERM or SIGINT; the exit code: 0 stopped as asked, 1 failed."""
+    from uvloop import new_event_loop  # noqa: PLC0415 - other commands do not need it
+
+    set_up_logging()
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_run(name, config, data))
+
+
+async def _run(name: str, config: Config, data: DataFolder) -> int:
+    from streams.topics import TopicError, wait_for_topics  # noqa: PLC0415 - the list of roles must stay quick to import
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        if stop.is_set():  # a second Ctrl-C means: now
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask)
+    watch = asyncio.create_task(_watch_parent(stop))
+    try:
+        # Before Kafka is up, each refused connection would be an error line.
+        clients = logging.getLogger("aiokafka")
+        level = clients.level
+        clients.setLevel(logging.CRITICAL)
+        waiting = asyncio.create_task(wait_for_topics(config.kafka, _TOPICS_TIMEOUT_S))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if stop.is_set():
+            waiting.cancel()
+            return 0
+        waiting.result()
+        clients.setLevel(level)
+        await role(name, config, data, stop, _ready)
+    except TopicError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says it all
+        return 1
+    except Exception:  # the edge of the program: the supervisor restarts the role
+        log.exception("role %s failed", name)
+        return 1
+    finally:
+        watch.cancel()
+    if not stop.is_set():
+        log.error("role %s ended by itself", name)
+        return 1
+    return 0
+
+
+def _ready() -> None:
+    if path := os.environ.get(READY_FILE):
+        Path(path).touch()
+    log.info("ready")
+
+
+async def _watch_parent(stop: asyncio.Event) -> None:
+    """Stop when the supervisor is gone, where the kernel does not see to it (Linux does, see processes.py)."""
+    parent = os.environ.get(_PARENT, "")
+    while sys.platform != "linux" and parent.isdigit():
+        if os.getppid() != int(parent):
+            stop.set()
+            return
+        await asyncio.sleep(1.0)
+
+
+def role_environment(ready_file: Path, kafka: str) -> dict[str, str]:
+    """What the supervisor tells a role."""
+    return {READY_FILE: str(ready_file), _PARENT: str(os.getpid()), "PROBESTREAM_KAFKA": kafka}
+
+
+def set_up_logging() -> None:
+    """One format on standard error; PROBESTREAM_LOG names the level."""
+    level = os.environ.get("PROBESTREAM_LOG", "INFO").upper()
+    logging.basicConfig(
+        level=level if level in logging.getLevelNamesMapping() else "INFO",
+        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    # Their INFO tells of every rebalance, request and connection.
+    for noisy in ("aiokafka", "faust", "mode", "httpx", "httpcore", "asyncio", "uvicorn"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

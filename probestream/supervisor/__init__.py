@@ -1,0 +1,1 @@
+"""Keeps the broker and the roles of one machine running."""
