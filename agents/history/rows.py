@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -67,6 +68,8 @@ class Rows:
         )  # fmt: skip
         if len({len(c) for c in columns}) != 1:
             raise ValueError(f"columns of different lengths: {[len(c) for c in columns]}")
+        if not all(map(math.isfinite, (rollup.pane_start, *chain(*columns[2:6])))):
+            raise ValueError("a count, a sum or the pane's start is no number")
         for target, metric, count, errors, value_count, value_sum, value_min, value_max in zip(*columns, strict=True):
             rows[target, metric, rollup.pane_start] = {
                 "target": target,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from agents.history.app import run
 from agents.history.settings import StorageSettings
-from schemas import DeadLetter, decode
+from schemas import DeadLetter, decode, encode
 from streams import history_queries as queries
 from streams.history import ALERTS, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, connect
 from streams.kafka import KafkaSettings, consumer_options
@@ -21,9 +25,23 @@ from tests.kit.records import alert, health, notification, rollup, writer
 from tests.kit.role import running, until
 
 
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'history.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty history. PROBESTREAM_TEST_POSTGRES names a server's database, such as postgresql+psycopg://u:p@host/db."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'history.db'}"
+        return
+    server = os.environ.get("PROBESTREAM_TEST_POSTGRES")
+    if not server:
+        pytest.skip("PROBESTREAM_TEST_POSTGRES is not set")
+    schema = f"t{uuid.uuid4().hex[:10]}"
+    engine = connect(server)
+    with engine.begin() as c:
+        c.execute(text(f"CREATE SCHEMA {schema}"))
+    yield f"{server}?options=-csearch_path%3D{schema}"
+    with engine.begin() as c:
+        c.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()
 
 
 def rows(url: str, table: Any) -> list[Any]:
@@ -121,6 +139,8 @@ async def test_a_locked_database_delays_and_loses_nothing(kafka: KafkaSettings, 
     async with writer(kafka) as w, running(run, kafka=kafka, settings=StorageSettings(), url=url):
         await w.write(alert(id="before"))
         await until(lambda: count(url, ALERTS) == 1)
+        if not url.startswith("sqlite"):
+            pytest.skip("PostgreSQL locks rows, not files")
         other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         await w.write(*[alert(id=f"during{i}") for i in range(10)])
@@ -134,22 +154,22 @@ async def test_bad_records_become_dead_letters(kafka: KafkaSettings, url: str) -
     """Bytes that are no Avro, a record of another topic and a crooked rollup are told and do not stop the rest."""
     crooked = rollup(0.0, {"shop": (1, 0, 1)})
     crooked.errors = []
-    refused = rollup(1.0, {"shop": (float("nan"), 0, 1)})
+    nan = rollup(1.0, {"shop": (float("nan"), 0, 1)})
+    # SQLite takes no NaN for a number, PostgreSQL no NUL in a text.
+    refused = alert(id="bad", at=float("nan")) if url.startswith("sqlite") else notification(error="a\0b")
     async with writer(kafka) as w, running(run, kafka=kafka, settings=StorageSettings(), url=url):
         await w.raw("alerts", b"garbage", b"k")
         await w.raw("alerts", None, b"k")
-        from schemas import encode
-
         await w.raw("alerts", encode(health()))
-        await w.write(crooked, refused, rollup(0.0, {"api": (1, 0, 1)}), alert(id="good"))
+        await w.write(crooked, nan, refused, rollup(0.0, {"api": (1, 0, 1)}), alert(id="good"))
         await until(lambda: count(url, ALERTS) == 1 and count(url, ROLLUPS) == 1)
         consumer = AIOKafkaConsumer(f"{kafka.prefix}dead-letters", **consumer_options(kafka, "test"))
         await consumer.start()
         try:
-            letters = [decode((await asyncio.wait_for(consumer.getone(), 10)).value, DeadLetter) for _ in range(4)]
+            letters = [decode((await asyncio.wait_for(consumer.getone(), 10)).value, DeadLetter) for _ in range(5)]
         finally:
             await consumer.stop()
-    assert sorted(x.reason for x in letters) == ["bad_record", "not_avro", "sql_refused", "wrong_schema"]
+    assert sorted(x.reason for x in letters) == ["bad_record", "bad_record", "not_avro", "sql_refused", "wrong_schema"]
     assert next(x for x in letters if x.reason == "not_avro").value == b"garbage"
 
 

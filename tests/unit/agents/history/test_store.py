@@ -54,7 +54,7 @@ def test_a_second_writer_of_the_same_partition_is_fenced(store: Store) -> None:
 
 def test_rows_and_offsets_go_together(store: Store) -> None:
     """A row that SQL refuses leaves the offset where it was."""
-    bad = rows(rollup(0.0, {"shop": (float("nan"), 0, 1)}), alert("a"))
+    bad = rows(alert("bad", at=float("nan")), alert("a"))
     with pytest.raises(IntegrityError):
         store.write(bad, {("rollups", 0): (None, 1)})
     assert store.offsets([("rollups", 0)]) == {}
