@@ -92,6 +92,7 @@ async def _topics(kafka: KafkaSettings, stop: asyncio.Event) -> bool:
     stopping.cancel()
     if not waiting.done():
         waiting.cancel()
+        await asyncio.wait({waiting}, timeout=1.0)
         return False
     waiting.result()
     return True

@@ -161,6 +161,7 @@ class Partition:
         if outcome is None:
             return
         self._committer.add(outcome)
+        self._hold()
         if delivery.attempt == 1 and not outcome.dead:
             metrics.SECONDS.labels(self._context.channel).observe(asyncio.get_running_loop().time() - read)
 

@@ -90,10 +90,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         """Deliver until `stop`. Raises what went wrong, when only a new start helps."""
         tasks: list[asyncio.Future[Any]] = []
         try:
-            async with asyncio.timeout(KAFKA_LIMIT_S):
-                await self._context.intents.start()
-                await self._context.intents.partitions_for(full_name(self._kafka, NOTIFICATIONS))
-                await self._consumer.start()
+            tasks = [asyncio.ensure_future(self._start()), asyncio.ensure_future(stop.wait())]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                return
+            tasks[0].result()
+            tasks[1].cancel()
             self._consumer.subscribe([self._alerts], listener=self)
             work: tuple[Coroutine[Any, Any, Any], ...] = (
                 self._read(),
@@ -110,6 +112,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
                     task.result()
         finally:
             await self._close(tasks)
+
+    async def _start(self) -> None:
+        async with asyncio.timeout(KAFKA_LIMIT_S):
+            await self._context.intents.start()
+            await self._context.intents.partitions_for(full_name(self._kafka, NOTIFICATIONS))
+            await self._consumer.start()
 
     async def end_offset(self, partition: int) -> int:
         tp = TopicPartition(self._alerts, partition)

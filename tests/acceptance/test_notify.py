@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from agents.notify.app import run
 from agents.notify.settings import NotifySettings, Receiver
 from schemas import encode
 from streams.kafka import producer_options
@@ -434,3 +436,58 @@ async def test_a_message_arrives_within_milliseconds(kafka):
         median = sorted(times)[15]
         print(f"median {median * 1000:.1f} ms, max {max(times) * 1000:.1f} ms")
         assert median < 0.05
+
+
+async def test_a_process_that_stood_still_does_not_tell_twice(kafka):
+    """One of two workers is frozen past its session and thawed with alerts waiting: each alert arrives once."""
+    async with kit.SlackServer() as slack:
+        receiver = slack_of("ops", slack)
+        async with Process(kafka, Route(receiver="ops"), receiver) as role:
+            role.signal(signal.SIGSTOP)
+            # Appended before anybody else has the partitions: the frozen one gets them from its open connection.
+            await send(kafka, *(alert(target=f"t{n}") for n in range(6)))
+            async with running(kafka, Route(receiver="ops"), receiver):
+                await slack.wait_for(6, 30)
+                await ledger_until(kafka, lambda s: len(outcomes(s)) == 6)
+                role.signal(signal.SIGCONT)
+                await send(kafka, *(alert(target=f"u{n}") for n in range(6)))
+                steps = await ledger_until(kafka, lambda s: len(outcomes(s)) == 12, 30)
+                await asyncio.sleep(2)
+        copies = Counter(r.headers["Idempotency-Key"] for r in slack.requests)
+        counted = Counter(s.idempotency_key for s in steps if s.outcome == "intent" and s.repeat)
+        assert len(copies) == 12
+        assert {key: n - 1 for key, n in copies.items() if n - 1 > counted[key]} == {}
+        first_six = [s.idempotency_key for s in steps if s.target.startswith("t")]
+        assert all(copies[key] == 1 for key in first_six)
+
+
+async def test_reading_waits_for_the_oldest_and_goes_on(kafka, monkeypatch):
+    """With too much unfinished the partition is held, and once the receiver heals everything arrives."""
+    monkeypatch.setattr("agents.notify.partition.MOST_UNFINISHED", 6)
+    async with kit.SlackServer(kit.status(503)) as slack, running(kafka, Route(receiver="ops"), slack_of("ops", slack)):
+        await send(kafka, *(alert(target=f"t{n}") for n in range(40)))
+        await slack.wait_for_requests(10)
+        slack.answer = kit.OK
+        await slack.wait_for(40, 20)
+        await send(kafka, alert())
+        await slack.wait_for(41)
+
+
+async def test_a_stop_before_kafka_is_there_takes_seconds(kafka):
+    """With nothing listening at the broker's address the role stops at once when told to."""
+    nowhere = kafka.model_copy(update={"bootstrap": "127.0.0.1:1"})
+    stop = asyncio.Event()
+    receiver = Receiver.model_validate({"name": "ops", "slack_configs": [{"api_url": "http://127.0.0.1:1/"}]})
+    role = asyncio.ensure_future(
+        run(kafka=nowhere, settings=DEFAULTS, route=Route(receiver="ops"), receivers=(receiver,), stop=stop,
+            ready=lambda: pytest.fail("ready without Kafka"))
+    )  # fmt: skip
+    await asyncio.sleep(0.5)
+    stop.set()
+    await asyncio.wait_for(role, 3)
+
+
+async def test_without_a_channel_the_role_waits_to_be_stopped(kafka):
+    """Receivers without integrations are no error: as Alertmanager's `null` receiver."""
+    async with running(kafka, Route(receiver="null"), Receiver(name="null")) as role:
+        assert not role.done()

@@ -165,6 +165,11 @@ class Process:
         assert self.process is not None
         self.process.kill()
 
+    def signal(self, number: int) -> None:
+        """Stop it, let it go on."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     async def gone(self) -> None:
         """Wait until the process is no more."""
         assert self.process is not None

@@ -23,7 +23,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from email.message import EmailMessage
 
 
@@ -65,7 +65,7 @@ class Request:
 
     at: float
     path: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
     status: int = 0
     accepted: bool = False
@@ -163,7 +163,7 @@ class HttpReceiver(_Waiting):
         await self.stop()
 
     async def _handle(self, raw: web.Request) -> web.StreamResponse:
-        request = Request(time.perf_counter(), raw.path, dict(raw.headers), await raw.read())
+        request = Request(time.perf_counter(), raw.path, raw.headers.copy(), await raw.read())
         self.requests.append(request)
         if self.on_request is not None:
             self.on_request(request)

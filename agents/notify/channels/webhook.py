@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import orjson
 
 from agents.notify.channels.http import Poster
@@ -41,13 +42,15 @@ class WebhookIntegration:
         return orjson.dumps(payload(delivery, self._page_url))
 
     async def send(self, delivery: Delivery, message: bytes) -> Sent:
-        headers = {
-            **self._headers,
-            "Content-Type": "application/json",
-            "Idempotency-Key": delivery.idempotency_key,
-            "X-Probestream-Attempt": str(delivery.attempt),
-            "X-Probestream-Repeat": "true" if delivery.repeat else "false",
-        }
+        headers = httpx.Headers(self._headers)  # compares names without regard to case: no header comes twice
+        headers.update(
+            {
+                "Content-Type": "application/json",
+                "Idempotency-Key": delivery.idempotency_key,
+                "X-Probestream-Attempt": str(delivery.attempt),
+                "X-Probestream-Repeat": "true" if delivery.repeat else "false",
+            }
+        )
         if self._secret is not None:
             headers["X-Probestream-Signature"] = signature(self._secret, message, int(time.time()))
         await self._poster.post(message, headers)
