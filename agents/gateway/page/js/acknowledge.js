@@ -2,6 +2,7 @@
 
 import { api } from "./api.js";
 import { h } from "./dom.js";
+import { lasting } from "./storage.js";
 
 const NAME = "probestream.actor";
 
@@ -30,12 +31,12 @@ export class Acknowledgements {
   }
 
   async send(id, { comment, actor }) {
-    localStorage.setItem(NAME, actor);
+    lasting.set(NAME, actor);
     this.#set(id, { state: "sending", message: "Acknowledging…" });
     try {
       const answer = await api.acknowledge(id, { ...(comment && { comment }), ...(actor && { actor }) });
-      this.#set(id, null);
       this.store.mergeAlerts([answer.alert]);
+      this.#set(id, null);
     } catch (error) {
       await this.#failed(id, error);
     }
@@ -50,8 +51,8 @@ export class Acknowledgements {
       // Someone was faster: show what is true now instead of an error.
       const answer = await api.alert(id).catch(() => null);
       if (answer) {
-        this.#set(id, null);
         this.store.mergeAlerts([answer.alert]);
+        this.#set(id, null);
         return;
       }
     }
@@ -69,7 +70,7 @@ export class Acknowledgements {
 export function acknowledgeForm({ onSend, onCancel }) {
   const comment = h("input", { type: "text", name: "comment", maxlength: "500", placeholder: "Comment (optional)", "aria-label": "Comment", autocomplete: "off" });
   const actor = h("input", { type: "text", name: "actor", maxlength: "100", placeholder: "Your name", "aria-label": "Your name", autocomplete: "name" });
-  actor.value = localStorage.getItem(NAME) ?? "";
+  actor.value = lasting.get(NAME) ?? "";
   const form = h("form", {
     class: "ack-form",
     on: {

@@ -1,5 +1,7 @@
 /** The gateway's REST API, and where the token lives. */
 
+import { passing } from "./storage.js";
+
 const KEY = "probestream.token";
 const base = new URL(".", document.baseURI);
 
@@ -14,12 +16,12 @@ export class ApiError extends Error {
 
 /** The token of this tab, or null. It ends with the tab: sessionStorage, not localStorage. */
 export function token() {
-  return sessionStorage.getItem(KEY);
+  return passing.get(KEY);
 }
 
 export function setToken(value) {
-  if (value) sessionStorage.setItem(KEY, value);
-  else sessionStorage.removeItem(KEY);
+  if (value) passing.set(KEY, value);
+  else passing.remove(KEY);
 }
 
 async function call(method, path, body, timeoutMs = 15_000) {

@@ -13,6 +13,7 @@ import { Live } from "./live.js";
 import { login } from "./login.js";
 import { SeriesCache } from "./series.js";
 import { Sheet } from "./sheet.js";
+import { lasting } from "./storage.js";
 import { Store } from "./store.js";
 import { targetView } from "./target-view.js";
 import { announce, say } from "./toast.js";
@@ -21,8 +22,8 @@ const READ = "probestream.readUpTo";
 const ALERTS_AT_ONCE = 200;
 const AGAIN_MS = 5000;
 
-const stored = localStorage.getItem(READ);
-const store = new Store({ readUpTo: stored === null ? null : Number(stored), remember: (at) => localStorage.setItem(READ, String(at)) });
+const stored = lasting.get(READ);
+const store = new Store({ readUpTo: stored === null ? null : Number(stored), remember: (at) => lasting.set(READ, String(at)) });
 const series = new SeriesCache({ onChange: (name) => grid.redrawOne(name) });
 const acknowledgements = new Acknowledgements({ store, onChange: () => strip.render() });
 const grid = new Grid({ store, series, onOpen: (name) => sheet.open("target", name) });
@@ -36,14 +37,20 @@ const sheet = new Sheet({
 });
 
 let connectedBefore = false;
+let soon = null;
 
 /** Targets, active and latest alerts by REST. */
 async function snapshot() {
   const mark = store.mark();
   const [targets, active, latest] = await Promise.all([api.targets(), everyActive(), api.alerts({ limit: 50 })]);
   store.replaceTargets(targets.targets, mark);
-  store.replaceActive(active, mark);
-  store.mergeAlerts(latest.alerts);
+  store.replaceAlerts(active, latest.alerts, mark);
+}
+
+/** Targets alone: a gateway that restarted may have others. */
+async function targetsAgain() {
+  const mark = store.mark();
+  store.replaceTargets((await api.targets()).targets, mark);
 }
 
 async function everyActive() {
@@ -80,14 +87,15 @@ async function connected(resumed) {
     grid.redraw();
   }
   connectedBefore = true;
-  if (!resumed) await snapshot().catch((error) => say(`The latest state could not be fetched: ${error.message}.`, "error"));
+  await (resumed ? targetsAgain() : snapshot()).catch((error) => say(`The latest state could not be fetched: ${error.message}.`, "error"));
   sheet.update({ reload: true });
 }
 
-async function beforeRetry() {
-  if (!token()) return true;
+/** Whether to try the live connection again; where it stays away although REST works, look at least now and then. */
+async function beforeRetry(failures) {
   try {
-    await api.alerts({ limit: 1 });
+    if (failures > 3) await snapshot();
+    else if (token()) await api.alerts({ limit: 1 });
   } catch (error) {
     if (error.status === 401) {
       start();
@@ -97,12 +105,13 @@ async function beforeRetry() {
   return true;
 }
 
-store.on("targets", ({ names }) => sheet.update({ names }));
+store.on("targets", ({ names, all }) => sheet.update({ names, live: !all }));
 store.on("alerts", ({ alert }) => alert && sheet.update({ alert }));
 store.on("fired", announce);
 
 /** First look: sign in if asked to, show what is there, then go live. */
 async function start() {
+  clearTimeout(soon);
   live.stop();
   for (;;) {
     try {
@@ -119,10 +128,12 @@ async function start() {
 }
 
 function failed(error) {
+  clearTimeout(soon);
+  soon = setTimeout(start, AGAIN_MS); // it may only be booting
   const place = document.getElementById("notice");
-  const soon = setTimeout(() => start(), AGAIN_MS); // it may only be booting
+  if (place.dataset.problem === error.message && place.children.length) return; // said already
+  place.dataset.problem = error.message;
   const again = () => {
-    clearTimeout(soon);
     place.replaceChildren();
     showSkeleton(document.getElementById("grid"));
     start();
@@ -141,6 +152,7 @@ out.addEventListener("click", () => {
   setToken(null);
   location.reload();
 });
+addEventListener("storage", ({ key, newValue }) => key === READ && newValue && store.readElsewhere(Number(newValue)));
 for (const event of ["online", "pageshow"]) addEventListener(event, () => live.retry());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

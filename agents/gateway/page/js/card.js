@@ -157,13 +157,15 @@ export function barRow() {
   const name = h("span", { class: "bar-name" });
   const text = h("span", { class: "bar-text" });
   const meter = h("meter", { min: 0, max: 100, high: 75, optimum: 0 });
-  const row = h("div", { class: "bar" }, name, meter, text);
+  const word = h("span", { class: "bar-word" });
+  const row = h("div", { class: "bar" }, name, meter, h("span", {}, text, " ", word));
   row.set = (bar) => {
     setText(name, bar.label);
     meter.value = bar.value;
     meter.setAttribute("aria-label", bar.label);
     row.dataset.level = level(bar.value);
     setText(text, bar.text ? `${bar.text} (${percent(bar.value)})` : percent(bar.value));
+    setText(word, level(bar.value) === "normal" ? "" : level(bar.value));
   };
   return row;
 }

@@ -81,7 +81,7 @@ export class Grid {
       const target = this.store.targets.get(name);
       const card = this.#cards.get(name);
       if (!card || statusOf(card.target) !== statusOf(target)) this.#order = true;
-      this.series.append(target, mainMetric(target));
+      if (!all) this.series.append(target, mainMetric(target)); // a snapshot's check is in what is fetched
       this.#dirty.add(name);
     }
     this.#order ||= all;

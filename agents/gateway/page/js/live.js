@@ -30,7 +30,7 @@ export class Live {
   constructor({ onMessage, onState, beforeRetry }) {
     this.onMessage = onMessage;
     this.onState = onState;
-    this.beforeRetry = beforeRetry; // may resolve to false: do not go on (the token is no longer good)
+    this.beforeRetry = beforeRetry; // (failures so far) → false: do not go on, the token is no longer good
   }
 
   start() {
@@ -115,7 +115,7 @@ export class Live {
     this.onState({ state: "down", since: this.#downSince, retryAt: Date.now() + wait, reason });
     this.#timer = setTimeout(async () => {
       // A refused handshake looks like a lost network to a browser; asking by REST tells the two apart.
-      if ((await this.beforeRetry()) && this.#running && !this.#socket) this.#open();
+      if ((await this.beforeRetry(this.#attempt)) && this.#running && !this.#socket) this.#open();
     }, wait);
   }
 }

@@ -64,18 +64,24 @@ export class Store {
     this.#tell("targets", { names: list.map((t) => t.name), all: false });
   }
 
-  /** The active alerts, whole: what is held for active, is not among them and did not change since `mark`, is over. */
-  replaceActive(list, mark) {
-    const there = new Set(list.map((a) => a.id));
+  /**
+   * The active alerts, whole, and the latest ones, asked for at `mark`: what is held for active, is in neither and
+   * did not change since, is over. At a first visit all of them count as read: they are no news.
+   */
+  replaceAlerts(active, latest, mark) {
+    const all = [...active, ...latest];
+    const there = new Set(all.map((a) => a.id));
     for (const [id, alert] of this.alerts) {
-      if (alert.active && !there.has(id) && !this.#since(`alert/${id}`, mark)) this.alerts.delete(id);
+      if (!alert.active || there.has(id) || this.#since(`alert/${id}`, mark)) continue;
+      this.alerts.delete(id);
+      this.unread.delete(id);
     }
-    this.mergeAlerts(list);
+    if (this.#readUpTo === null) this.#read(Math.max(0, ...all.map((a) => parseTime(a.at) ?? 0)));
+    this.mergeAlerts(all);
   }
 
   /** Alerts or transitions from REST or `history`: not new to the world, so unread only if later than what was read. */
   mergeAlerts(list) {
-    if (this.#readUpTo === null) this.#read(Math.max(0, ...list.map((a) => parseTime(a.at) ?? 0)));
     for (const alert of list) {
       if (this.#take(alert) && TOLD.has(alert.state) && parseTime(alert.at) > this.#readUpTo) this.unread.add(alert.id);
     }
@@ -111,6 +117,13 @@ export class Store {
   readAll() {
     this.unread.clear();
     this.#read(Math.max(this.#readUpTo ?? 0, ...[...this.alerts.values()].map((a) => parseTime(a.at) ?? 0)));
+    this.#tell("unread", {});
+  }
+
+  /** Read up to `at` in another tab. */
+  readElsewhere(at) {
+    this.#readUpTo = Math.max(this.#readUpTo ?? 0, at);
+    for (const id of this.unread) if (!((parseTime(this.alerts.get(id)?.at) ?? 0) > at)) this.unread.delete(id);
     this.#tell("unread", {});
   }
 

@@ -62,12 +62,12 @@ class TargetView {
     if (this.chart) unwatchWidth(this.chart);
   }
 
-  update({ names, alert, reload }) {
+  update({ names, live, alert, reload }) {
     if (reload) this.#load();
     const target = this.store.targets.get(this.name);
     if (names?.includes(this.name) && target) {
       const at = parseTime(target.last_check);
-      if (at !== null && target.last_check !== this.#lastCheck && this.#minutes === 60) {
+      if (live && at !== null && target.last_check !== this.#lastCheck && this.#minutes === 60) {
         this.#lastCheck = target.last_check;
         const metric = mainMetric(target);
         appendCheck(this.#points, { at, ok: target.ok, value: metric ? target.metrics[metric] : target.latency_ms }, this.#step, 3_600_000);
