@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from streams.recovery import Restored, table_manager
 from streams.topics import Topic, full_name, partitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from streams.kafka import KafkaSettings
 
@@ -49,6 +50,8 @@ def make_app(kafka: KafkaSettings, name: str, restored: Restored) -> faust.App:
         producer_linger=0.0,
         stream_recovery_delay=0.0,
         stream_buffer_maxsize=4096,
+        # What is not acknowledged is read again, from the state: no stop and no rebalance waits for it.
+        stream_wait_empty=False,
         processing_guarantee="at_least_once",
         TableManager=table_manager(restored),
     )
@@ -84,8 +87,14 @@ class WorkerFailedError(RuntimeError):
     """The Faust worker stopped by itself; a restart goes on from the state."""
 
 
-async def serve(app: faust.App, stop: asyncio.Event, failed: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Run `app` until `stop`; call `ready` when it takes input.
+async def serve(
+    app: faust.App,
+    stop: asyncio.Event,
+    failed: asyncio.Event,
+    ready: Callable[[], None],
+    drain: Callable[[], Awaitable[None]],
+) -> None:
+    """Run `app` until `stop`; call `ready` when it takes input, and `drain` before an orderly end.
 
     Raises WorkerFailedError where the worker crashed or `failed` was set.
     """
@@ -106,10 +115,16 @@ async def serve(app: faust.App, stop: asyncio.Event, failed: asyncio.Event, read
     finally:
         for task in (recovered, *waits):
             task.cancel()
-        try:
-            async with asyncio.timeout(6.0):
-                await app.stop()
-        except TimeoutError:
+        if stop.is_set() and not failed.is_set():
+            with contextlib.suppress(Exception):  # what is not stored now is read again
+                async with asyncio.timeout(3.0):
+                    await drain()
+                    await app.consumer.commit()
+        # Not a timeout around the call: the services under it swallow the cancellation and wait on.
+        stopping = asyncio.create_task(app.stop(), name="stopping")
+        _, late = await asyncio.wait({stopping}, timeout=5.0)
+        if late:
             log.warning("the Faust worker did not stop in time; what it had not committed will be read again")
+            stopping.cancel()
     if not stop.is_set():
         raise WorkerFailedError(f"the worker stopped: {app.crash_reason!r}" if app.crashed else "the worker gave up")

@@ -6,10 +6,11 @@ import operator
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from streams.labels import MatcherText
 from streams.settings import Settings
+from streams.templates import check
 from streams.units import Duration
 
 Severity = Literal["critical", "warning", "info"]
@@ -60,7 +61,7 @@ class Rule(Settings):
         "critical rules: those go at once.",
     )
     labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(
+    annotations: dict[str, Annotated[str, AfterValidator(check)]] = Field(
         default_factory=dict, description="Templates: summary, description, runbook_url."
     )
 

@@ -138,6 +138,7 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
                 name, code = error[0], error[1]
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise TopicError(f"topic {name} cannot be created: {for_code(code).__name__}")
+            await _wait_for_leaders(admin, [full_name(kafka, t) for t in FLOW])
         for described in await admin.describe_topics(present) if present else []:
             topic = BY_NAME[described["topic"].removeprefix(kafka.prefix)]
             have, want = len(described["partitions"]), partitions(kafka, topic)
@@ -149,6 +150,16 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
         return [full_name(kafka, t) for t in missing]
     finally:
         await admin.close()
+
+
+async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until each partition of topics just made can be written to."""
+    async with asyncio.timeout(30.0):
+        while True:
+            described = await admin.describe_topics(names)
+            if all(t["error_code"] == 0 and all(p["leader"] >= 0 for p in t["partitions"]) for t in described):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def wait_for_topics(kafka: KafkaSettings, timeout_s: float = 60.0) -> None:

@@ -83,15 +83,11 @@ async def run(
         ),
     ]
     try:
-        await serve(app, stop, failed, ready)
+        await serve(app, stop, failed, ready, drain=worker.flush)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if not failed.is_set():
-            with contextlib.suppress(Exception):  # what is not stored now is read again
-                async with asyncio.timeout(3.0):
-                    await worker.flush()
         await worker.close()
 
 

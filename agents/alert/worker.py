@@ -72,23 +72,24 @@ class Worker:
         self._forget()
         consumer = self.consumer()
         ends = await consumer.highwaters(*sources)
-        for tp in sources:
-            self.lives[tp.partition] = {}
-            position = await consumer.position(tp) or 0
-            self._seen[tp.partition] = position - 1
-            self._behind[tp.partition] = ends.get(tp) or 0
+        positions = {tp.partition: await consumer.position(tp) or 0 for tp in sources}
+        lives: dict[int, dict[str, Life]] = {p: {} for p in positions}
         for key, value in self.table.data.items():
             partition = partition_of(key.decode(), self.kafka.partitions)
-            if partition in self.lives:
-                self._adopt(partition, Life.load(value))
-        unsure = [life for lives in self.lives.values() for life in lives.values() if life.outbox]
-        if unsure:
-            there = await already_sent(self.kafka, unsure)
-            for life in unsure:
-                for told in list(life.outbox):
-                    if (told["id"], told["number"]) in there:
-                        lifecycle.sent(life, told["number"], told["id"])
-                self._touch(life)
+            if partition in lives:
+                lives[partition][key.decode()] = Life.load(value)
+        unsure = [life for held in lives.values() for life in held.values() if life.outbox]
+        there = await already_sent(self.kafka, unsure) if unsure else set()
+        # No await from here on: the tick and the flusher see all of it or nothing.
+        for life in unsure:
+            for told in list(life.outbox):
+                if (told["id"], told["number"]) in there:
+                    lifecycle.sent(life, told["number"], told["id"])
+            self._touch(life)
+        self._seen = {p: position - 1 for p, position in positions.items()}
+        self._behind = {tp.partition: ends.get(tp) or 0 for tp in sources}
+        self.lives = lives
+        self._by_id = {life.id: life for held in lives.values() for life in held.values() if life.active}
         for control in self.acknowledged.values():
             self._acknowledge(control)
         return {}
@@ -99,9 +100,8 @@ class Worker:
             self._by_id[life.id] = life
 
     def _forget(self) -> None:
-        for held in (self.lives, self._by_id, self._seen, self._behind, self._dirty):
-            held.clear()
-        self._events.clear()
+        self.lives, self._by_id, self._seen, self._behind, self._dirty = {}, {}, {}, {}, {}
+        self._events = []
 
     async def revoked(self) -> None:
         """Finish what is under way and forget the partitions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,7 @@ async def run(
     app.agent(raw_topic(app, kafka, SAMPLES), name="probestream.detect", concurrency=1)(detect)
 
     async def on_revoked(*_: Any, **__: Any) -> None:
-        worker.revoked()
+        await worker.revoked()
 
     app.on_partitions_revoked.connect(on_revoked, weak=False)
 
@@ -63,15 +62,11 @@ async def run(
         asyncio.create_task(_guard(worker, kafka, failed)),
     ]
     try:
-        await serve(app, stop, failed, ready)
+        await serve(app, stop, failed, ready, drain=worker.commit)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if not failed.is_set():
-            with contextlib.suppress(Exception):  # what is not committed now is read again
-                async with asyncio.timeout(3.0):
-                    await worker.commit()
         await worker.close()
 
 

@@ -90,28 +90,30 @@ class Worker:
 
     async def restored(self, sources: set[Any]) -> dict[Any, int]:
         """Make each partition's state from the recovered table; say which record comes next."""
-        self.folds.clear()
-        self._events.clear()
         earliest = await self.consumer().earliest_offsets(*sources)
-        positions = {}
-        for tp in sources:
-            fold = self._empty(tp.partition)
-            blocks.load(fold, self.table.data)
-            first = earliest.get(tp) or 0
-            if fold.offset + 1 < first:
-                if fold.offset >= 0:
-                    log.warning("%s/%d: records %d to %d were deleted unread", *tp, fold.offset + 1, first - 1)
-                fold.offset = first - 1
-            # Panes that were over but perhaps not told: rollups replace each other, so once more does no harm.
-            fold.unrolled = {(b, (fold.panes.head - k) % SLOTS) for b in _blocks(fold) for k in range(4)}
-            self.folds[tp.partition] = fold
-            positions[tp] = fold.offset + 1
-        log.info("state restored: %s", {p: (f.offset, len(f.series)) for p, f in sorted(self.folds.items())})
+        async with self._commit_lock:
+            self._events.clear()
+            folds, positions = {}, {}
+            for tp in sources:
+                fold = self._empty(tp.partition)
+                blocks.load(fold, self.table.data)
+                first = earliest.get(tp) or 0
+                if fold.offset + 1 < first:
+                    if fold.offset >= 0:
+                        log.warning("%s/%d: records %d to %d were deleted unread", *tp, fold.offset + 1, first - 1)
+                    fold.offset = first - 1
+                # Panes that were over but perhaps not told: rollups replace each other, so once more does no harm.
+                fold.unrolled = {(b, (fold.panes.head - k) % SLOTS) for b in _blocks(fold) for k in range(4)}
+                folds[tp.partition] = fold
+                positions[tp] = fold.offset + 1
+            self.folds = folds
+        log.info("state restored: %s", {p: (f.offset, len(f.series)) for p, f in sorted(folds.items())})
         return positions
 
-    def revoked(self) -> None:
+    async def revoked(self) -> None:
         """Forget the partitions: whoever has them next goes on from what was committed."""
-        self.folds.clear()
+        async with self._commit_lock:
+            self.folds = {}
 
     def progress(self) -> dict[int, int]:
         """Offset of the last record folded, by partition."""

@@ -1,0 +1,185 @@
+"""The alert role on real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from agents.alert import worker as alert_worker
+from agents.alert.app import run
+from agents.alert.settings import AlertSettings
+from agents.probe.settings import Target
+from schemas import Control, Finding, encode
+from streams.app import WorkerFailedError
+from streams.kafka import producer_options
+from streams.rules import Rule
+from streams.topics import ALERTS, CONTROL, DEAD_LETTERS, FINDINGS, full_name
+from streams.units import now_ms
+from tests.kit.reader import reading
+from tests.kit.role import running
+
+TARGETS = (Target(name="shop", labels={"team": "web"}, http={"url": "http://127.0.0.1:1"}),)
+DOWN = Rule(
+    name="down",
+    metric="up",
+    operator="==",
+    value=0,
+    severity="critical",
+    annotations={"summary": "{{ target }} is down"},
+)
+SLOW = Rule(name="slow", metric="latency", value=100, **{"for": "600ms"})
+
+
+class Feed:
+    """Writes findings as detect would."""
+
+    def __init__(self, kafka, producer):
+        self.kafka, self.producer = kafka, producer
+
+    async def finding(self, rule: Rule, holds: bool, target: str = "shop", at: float | None = None) -> None:
+        finding = Finding(
+            target=target, rule=rule.name, holds=holds, time=at or now_ms(), severity=rule.severity, metric=rule.metric,
+            aggregate="last", operator=rule.operator, threshold=rule.value, value=0.0,
+        )  # fmt: skip
+        await self.raw(encode(finding), f"{target}/{rule.name}".encode())
+
+    async def raw(self, value: bytes, key: bytes) -> None:
+        await self.producer.send_and_wait(full_name(self.kafka, FINDINGS), value, key=key)
+
+    async def acknowledge(self, alert_id: str) -> None:
+        control = Control(kind="ack", id=alert_id, version=1, actor="ada", at=now_ms(), body='{"comment": "on it"}')
+        await self.producer.send_and_wait(
+            full_name(self.kafka, CONTROL), encode(control), key=f"ack/{alert_id}".encode()
+        )
+
+
+@pytest.fixture
+async def feed(kafka):
+    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
+    await producer.start()
+    yield Feed(kafka, producer)
+    await producer.stop()
+
+
+def role(kafka, rules=(DOWN, SLOW)):
+    return running(run, kafka=kafka, settings=AlertSettings(tick=0.05), targets=TARGETS, rules=rules)
+
+
+def states(alerts) -> list[tuple[str, int, str]]:
+    return [(a.rule, a.number, a.state) for a in alerts]
+
+
+async def test_firing_and_resolved_once_each(kafka, feed):
+    """Findings that repeat themselves tell nothing new: one firing, one resolved, with labels and summary."""
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        for holds in (True, True, False, False):
+            await feed.finding(DOWN, holds)
+        alerts = await seen.wait(ALERTS, 2)
+        assert states(alerts) == [("down", 1, "firing"), ("down", 2, "resolved")]
+        assert alerts[0].id == alerts[1].id
+        assert alerts[0].labels["team"] == "web"
+        assert alerts[0].annotations["summary"] == "shop is down"
+
+
+async def test_duration_is_waited_for_by_the_clock(kafka, feed):
+    """A rule with `for` fires on the tick, with no further finding; one that ceases in time is cancelled."""
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        await feed.finding(SLOW, True)
+        assert states(await seen.wait(ALERTS, 2)) == [("slow", 1, "pending"), ("slow", 2, "firing")]
+        assert seen[ALERTS][1].at - seen[ALERTS][1].began >= 600
+
+
+async def test_pending_alert_survives_a_restart(kafka, feed):
+    """What was pending when the worker stopped fires after it is back."""
+    async with reading(kafka, ALERTS) as seen:
+        async with role(kafka):
+            await feed.finding(SLOW, True)
+            await seen.wait(ALERTS, 1)
+        async with role(kafka):
+            assert states(await seen.wait(ALERTS, 2)) == [("slow", 1, "pending"), ("slow", 2, "firing")]
+
+
+async def test_acknowledgement_is_a_transition_with_its_author(kafka, feed):
+    """An acknowledgement on `control` becomes a transition, once, also over a restart that reads it again."""
+    async with reading(kafka, ALERTS) as seen:
+        async with role(kafka):
+            await feed.finding(DOWN, True)
+            (fired,) = await seen.wait(ALERTS, 1)
+            await feed.acknowledge(fired.id)
+            await feed.acknowledge(fired.id)
+            acknowledged = (await seen.wait(ALERTS, 2))[1]
+            assert (acknowledged.state, acknowledged.actor, acknowledged.comment) == ("acknowledged", "ada", "on it")
+        async with role(kafka):
+            await feed.finding(DOWN, False)
+            assert states(await seen.wait(ALERTS, 3)) == [
+                ("down", 1, "firing"),
+                ("down", 2, "acknowledged"),
+                ("down", 3, "resolved"),
+            ]
+
+
+async def test_rule_taken_out_resolves_its_alert(kafka, feed):
+    """When a restart finds the rule of a firing alert gone, the alert is resolved and says why."""
+    async with reading(kafka, ALERTS) as seen:
+        async with role(kafka):
+            await feed.finding(DOWN, True)
+            await seen.wait(ALERTS, 1)
+        async with role(kafka, rules=(SLOW,)):
+            resolved = (await seen.wait(ALERTS, 2))[1]
+            assert (resolved.state, resolved.reason, resolved.notify) == ("resolved", "rule_removed", True)
+
+
+async def test_finding_that_is_none_is_a_dead_letter(kafka, feed):
+    """Bytes that are no finding, and findings of unknown rules, are set aside; the rest goes on."""
+    async with reading(kafka, ALERTS, DEAD_LETTERS) as seen, role(kafka):
+        await feed.raw(b"junk", b"shop/down")
+        await feed.finding(Rule(name="unheard", metric="up", value=0), True)
+        await feed.finding(DOWN, True)
+        assert sorted(x.reason for x in await seen.wait(DEAD_LETTERS, 2)) == ["not_avro", "unknown_rule"]
+        await seen.wait(ALERTS, 1)
+
+
+@pytest.mark.parametrize("step", ["before_state", "after_state", "after_alert"])
+async def test_death_at_each_step_tells_each_transition_once(kafka, feed, step, monkeypatch):
+    """Dying before the life is stored, after it, or after the alert is sent but not known to be: told once, never lost."""
+    broken = {"left": 1}
+
+    class Dying(AIOKafkaProducer):
+        """Answers as the broker does, and then dies at one step."""
+
+        async def send(self, topic, *args, **more):
+            here = {"alert-state": "before_state", "alerts": "after_state"}.get(topic.removeprefix(kafka.prefix))
+            if here == step and broken["left"]:
+                broken["left"] -= 1
+                raise ConnectionResetError(step)
+            answer = await super().send(topic, *args, **more)
+            if step == "after_alert" and here == "after_state" and broken["left"]:
+                broken["left"] -= 1
+                await answer
+                raise ConnectionResetError(step)
+            return answer
+
+    monkeypatch.setattr(alert_worker, "AIOKafkaProducer", Dying)
+    async with reading(kafka, ALERTS) as seen:
+        stop, ready = asyncio.Event(), asyncio.Event()
+        dying = asyncio.create_task(
+            run(
+                kafka=kafka,
+                settings=AlertSettings(tick=0.05),
+                targets=TARGETS,
+                rules=(DOWN, SLOW),
+                stop=stop,
+                ready=ready.set,
+            )
+        )
+        await asyncio.wait_for(ready.wait(), 30)
+        await feed.finding(DOWN, True)
+        with pytest.raises(WorkerFailedError):
+            await asyncio.wait_for(dying, 30)
+        assert not broken["left"]
+        async with role(kafka):
+            await feed.finding(DOWN, False)
+            alerts = await seen.wait(ALERTS, lambda got: any(a.state == "resolved" for a in got))
+            assert states(alerts) == [("down", 1, "firing"), ("down", 2, "resolved")]

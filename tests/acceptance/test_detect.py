@@ -1,0 +1,171 @@
+"""The detect role on real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from agents.detect.app import run
+from agents.detect.settings import DetectSettings
+from agents.probe.settings import Target
+from schemas import SampleBatch, encode
+from streams.kafka import producer_options
+from streams.partition import partition_of
+from streams.rules import Rule
+from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, full_name
+from streams.units import now_ms
+from tests.kit.reader import reading
+from tests.kit.role import running, until
+
+TARGETS = tuple(Target(name=n, http={"url": "http://127.0.0.1:1"}) for n in ("shop", "blog"))
+RULES = (Rule(name="down", metric="consecutive_failures", operator=">=", value=2, severity="critical"),)
+
+
+class Feed:
+    """Writes samples as a probe would."""
+
+    def __init__(self, kafka, producer):
+        self.kafka, self.producer, self.sent = kafka, producer, 0
+
+    async def samples(self, target: str, *oks: bool, latency: float = 10.0, at: float | None = None) -> None:
+        for ok in oks:
+            when = now_ms() if at is None else at
+            await self.batch(SampleBatch(probe="p", target=[target], time=[when], ok=[ok], latency_ms=[latency]))
+
+    async def batch(self, batch: SampleBatch, partition: int | None = None) -> None:
+        home = partition_of(batch.target[0], self.kafka.partitions) if partition is None else partition
+        await self.raw(encode(batch), home)
+
+    async def raw(self, value: bytes | None, partition: int) -> None:
+        await self.producer.send_and_wait(full_name(self.kafka, SAMPLES), value, key=b"k", partition=partition)
+        self.sent += 1
+
+
+@pytest.fixture
+async def feed(kafka):
+    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
+    await producer.start()
+    yield Feed(kafka, producer)
+    await producer.stop()
+
+
+def role(kafka, **settings):
+    return running(
+        run, kafka=kafka, settings=DetectSettings(commit_every=0.1, **settings), targets=TARGETS, rules=RULES
+    )
+
+
+async def test_rule_that_begins_and_ceases_is_a_finding_each(kafka, feed):
+    """Two failures and a success are one finding that holds and one that does not, with the reason in them."""
+    async with reading(kafka, FINDINGS, HEALTH) as seen, role(kafka):
+        await feed.samples("shop", True, False, False, False, True)
+        found = await seen.wait(FINDINGS, 2)
+        assert [(f.target, f.rule, f.holds, f.value) for f in found] == [
+            ("shop", "down", True, 2.0),
+            ("shop", "down", False, 0.0),
+        ]
+        assert (found[0].source_partition, found[0].source_offset) == (partition_of("shop", 2), 2)
+        await seen.wait(HEALTH, lambda h: [x.status for x in h] == ["healthy", "degraded", "unhealthy", "healthy"])
+
+
+async def test_state_survives_a_restart(kafka, feed):
+    """A restart goes on from the state: counts go on, no finding is told twice, none is forgotten."""
+    async with reading(kafka, FINDINGS, HEALTH) as seen:
+        async with role(kafka):
+            await feed.samples("shop", False, False)
+            await seen.wait(FINDINGS, 1)
+        async with role(kafka, health_every=0):
+            await feed.samples("shop", False, True)
+            await seen.wait(FINDINGS, 2)
+            last = (await seen.wait(HEALTH, lambda h: len(h) > 1 and h[-1].status == "healthy"))[-1]
+            assert (last.count_1h, last.errors_1h) == (4, 3)
+        assert [f.holds for f in seen[FINDINGS]] == [True, False]
+
+
+async def test_bad_input_is_a_dead_letter_and_the_rest_goes_on(kafka, feed):
+    """No Avro, unknown schema, future, past, unknown, stray and oversized: each with its reason, whole, and counted."""
+    home, away = partition_of("shop", 2), 1 - partition_of("shop", 2)
+    now = now_ms()
+    good = {"probe": "p", "ok": [True], "latency_ms": [1.0]}
+    async with reading(kafka, DEAD_LETTERS, HEALTH) as seen, role(kafka, max_batch=3, health_every=0):
+        await feed.raw(b"not avro at all", home)
+        await feed.raw(None, home)
+        await feed.raw(b"\0" + struct.pack(">I", 4711) + b"x", home)
+        await feed.raw(encode(SampleBatch(**good, target=["shop"], time=[now]))[:-3], home)
+        await feed.batch(SampleBatch(**good, target=["shop"], time=[now + 3_600_000]))
+        await feed.batch(SampleBatch(**good, target=["shop"], time=[now - 86_400_000]))
+        await feed.batch(SampleBatch(**good, target=["nobody"], time=[now]))
+        await feed.batch(SampleBatch(**good, target=["shop"], time=[now]), partition=away)
+        await feed.batch(
+            SampleBatch(probe="p", target=["shop"] * 4, time=[now] * 4, ok=[True] * 4, latency_ms=[1.0] * 4)
+        )
+        await feed.batch(SampleBatch(probe="p", target=["shop", "shop"], time=[now], ok=[True], latency_ms=[1.0]))
+        await feed.batch(
+            SampleBatch(probe="p", target=["shop"] * 2, time=[now] * 2, ok=[True] * 2, latency_ms=[-5.0, 7.0])
+        )
+        letters = await seen.wait(DEAD_LETTERS, 11)
+        assert sorted(x.reason for x in letters) == sorted(
+            ["not_avro"] * 3 + ["unknown_schema", "future_sample", "late_sample", "unknown_target", "wrong_partition",
+             "oversized_batch", "malformed_batch", "bad_value"]
+        )  # fmt: skip
+        assert {x.hop for x in letters} == {"detect"}
+        assert b"not avro at all" in {x.value for x in letters}
+        await feed.samples("shop", True)
+        last = (await seen.wait(HEALTH, lambda h: any(x.target == "shop" and x.count_1h == 2 for x in h)))[-1]
+        assert last.latency_mean_ms == pytest.approx((7 + 10) / 2)
+
+
+async def test_unknown_targets_are_accepted_when_told(kafka, feed):
+    """With unknown_targets: accept an application may push samples of targets that no file names."""
+    async with reading(kafka, HEALTH) as seen, role(kafka, unknown_targets="accept"):
+        await feed.samples("somebody", True)
+        (told,) = await seen.wait(HEALTH, 1)
+        assert (told.target, told.labels) == ("somebody", {"target": "somebody", "kind": "push"})
+
+
+async def test_pane_that_is_over_becomes_a_rollup(kafka, feed):
+    """A pane is told when it is over, and again, whole, when a late sample came."""
+    async with reading(kafka, ROLLUPS) as seen, role(kafka):
+        start = (now_ms() // 10_000 - 3) * 10_000
+        await feed.samples("shop", True, False, at=start + 1, latency=30.0)
+        first = (await seen.wait(ROLLUPS, 1))[0]
+        assert (first.pane_start, first.target, first.count, first.errors, first.value_sum) == (
+            start,
+            ["shop"],
+            [2],
+            [1],
+            [60],
+        )
+        await feed.samples("shop", True, at=start + 9_999, latency=5.0)
+        again = (await seen.wait(ROLLUPS, lambda r: r[-1].count == [3]))[-1]
+        assert (again.pane_start, again.value_min, again.value_max) == (start, [5], [30])
+
+
+async def test_two_workers_share_the_partitions_and_hand_them_over(kafka, feed):
+    """A second worker takes over partitions with their state; when it leaves, the first goes on from there."""
+    async with reading(kafka, HEALTH) as seen:
+        totals: dict[str, float] = {}
+
+        def count() -> dict[str, float]:
+            totals.update({h.target: max(h.count_1h, totals.get(h.target, 0)) for h in seen[HEALTH]})
+            return totals
+
+        async with role(kafka, health_every=0):
+            for _ in range(5):
+                await feed.samples("shop", True)
+                await feed.samples("blog", True)
+            await until(lambda: count() == {"shop": 5, "blog": 5})
+            async with role(kafka, health_every=0):
+                for _ in range(5):
+                    await feed.samples("shop", True)
+                    await feed.samples("blog", True)
+                await until(lambda: count() == {"shop": 10, "blog": 10}, 30)
+            for _ in range(5):
+                await feed.samples("shop", True)
+                await feed.samples("blog", True)
+            await until(lambda: count() == {"shop": 15, "blog": 15}, 30)
+        await asyncio.sleep(0)
+        assert count() == {"shop": 15, "blog": 15}

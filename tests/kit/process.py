@@ -1,0 +1,78 @@
+"""A role in a process of its own, so that a test can kill it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.kit.role import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from streams.kafka import KafkaSettings
+
+
+class RoleProcess:
+    """`probestream run ROLE` with the configuration at `config`; its output goes to a file beside it."""
+
+    def __init__(self, role: str, config: Path, kafka: KafkaSettings, data: Path) -> None:
+        self.role, self.config, self.kafka, self.data = role, config, kafka, data
+        self.log = data / f"{role}.log"
+        self._ready = data / f"{role}.ready"
+        self.process: asyncio.subprocess.Process | None = None
+        self.starts = 0
+
+    async def start(self, *, wait: bool = True) -> None:
+        self._ready.unlink(missing_ok=True)
+        self.starts += 1
+        self.data.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "probestream", "run", self.role, "--config", str(self.config), "--data", str(self.data),
+                env={**os.environ, "PROBESTREAM_KAFKA": self.kafka.servers, "PROBESTREAM_READY_FILE": str(self._ready)},
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+        if wait:
+            await self.ready()
+
+    async def ready(self) -> None:
+        await until(
+            lambda: self._ready.exists() or self.process.returncode is not None, 45, f"{self.role} is not ready"
+        )
+        assert self.process.returncode is None, self.log.read_text()[-4000:]
+
+    async def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self.process is None:
+            return 0
+        if self.process.returncode is None:
+            self.process.terminate()
+            try:
+                await asyncio.wait_for(self.process.wait(), 10)
+            except TimeoutError:
+                await self.kill()
+                raise AssertionError(f"{self.role} did not stop:\n{self.log.read_text()[-4000:]}") from None
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def role_process(role: str, config: Path, kafka: KafkaSettings, data: Path) -> AsyncIterator[RoleProcess]:
+    """The role, ready; killed at the end, whatever happened."""
+    process = RoleProcess(role, config, kafka, data)
+    try:
+        await process.start()
+        yield process
+    finally:
+        await process.kill()

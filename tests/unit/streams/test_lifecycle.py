@@ -1,0 +1,184 @@
+"""The life of an alert."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import Finding
+from streams import lifecycle
+from streams.lifecycle import Life, LifeError
+from streams.rules import Rule
+
+T0 = 1_700_000_000_000.0
+AT_ONCE = Rule(name="down", metric="up", operator="==", value=0, severity="critical")
+PATIENT = Rule(name="slow", metric="latency", value=100, **{"for": "30s"}, cooldown="5m")
+
+
+def finding(holds: bool, at: float = T0, **more) -> Finding:
+    values = {
+        "value": 0.0,
+        "severity": "critical",
+        "metric": "up",
+        "aggregate": "last",
+        "operator": "==",
+        "threshold": 0.0,
+    }
+    return Finding(target="shop", rule="down", holds=holds, time=at, **{**values, **more})
+
+
+def told(life: Life) -> list[tuple[int, str, str, bool]]:
+    out = [(t["number"], t["state"], t["reason"], t["notify"]) for t in life.outbox]
+    life.outbox.clear()
+    return out
+
+
+def test_rule_without_duration_fires_at_once_and_resolves():
+    """One firing when it begins, one resolved when it ceases; both are told."""
+    life = Life("shop", "down")
+    lifecycle.on_finding(life, finding(True), AT_ONCE, {"team": "web"}, T0 + 5)
+    lifecycle.on_finding(life, finding(True, T0 + 10), AT_ONCE, {}, T0 + 15)
+    lifecycle.on_finding(life, finding(False, T0 + 20), AT_ONCE, {}, T0 + 25)
+    assert told(life) == [(1, "firing", "held_at_once", True), (2, "resolved", "rule_ceased", True)]
+
+
+def test_rule_with_duration_waits_for_it():
+    """Pending first, told to nobody; firing when the duration is over, not a moment earlier."""
+    life = Life("shop", "slow")
+    lifecycle.on_finding(life, finding(True), PATIENT, {}, T0)
+    lifecycle.on_tick(life, PATIENT, T0 + 29_999)
+    assert told(life) == [(1, "pending", "waiting_for_duration", False)]
+    lifecycle.on_tick(life, PATIENT, T0 + 30_000)
+    lifecycle.on_tick(life, PATIENT, T0 + 31_000)
+    assert told(life) == [(2, "firing", "duration_elapsed", True)]
+
+
+def test_what_ceases_before_it_fires_is_told_to_nobody():
+    """An episode shorter than its duration ends as cancelled."""
+    life = Life("shop", "slow")
+    lifecycle.on_finding(life, finding(True), PATIENT, {}, T0)
+    lifecycle.on_finding(life, finding(False, T0 + 1000), PATIENT, {}, T0 + 1000)
+    lifecycle.on_tick(life, PATIENT, T0 + 60_000)
+    assert told(life) == [
+        (1, "pending", "waiting_for_duration", False),
+        (2, "cancelled", "ceased_before_firing", False),
+    ]
+
+
+def test_cooldown_holds_back_the_same_alert_and_forgets_nothing():
+    """Within the cooldown the next episode waits; if it lasts, it fires when the cooldown is over."""
+    life = Life("shop", "slow")
+    lifecycle.on_finding(life, finding(True), PATIENT, {}, T0)
+    lifecycle.on_tick(life, PATIENT, T0 + 30_000)
+    lifecycle.on_finding(life, finding(False, T0 + 60_000), PATIENT, {}, T0 + 60_000)
+    told(life)
+    lifecycle.on_finding(life, finding(True, T0 + 90_000), PATIENT, {}, T0 + 90_000)
+    lifecycle.on_tick(life, PATIENT, T0 + 329_999)
+    assert told(life) == [(1, "pending", "waiting_for_cooldown", False)]
+    lifecycle.on_tick(life, PATIENT, T0 + 330_000)
+    assert told(life) == [(2, "firing", "cooldown_elapsed", True)]
+
+
+def test_critical_alert_has_no_cooldown_of_its_own():
+    """Critical goes at once, however lately it fired, unless the rule says otherwise."""
+    life = Life("shop", "down")
+    for i in range(2):
+        lifecycle.on_finding(life, finding(True, T0 + i * 1000), AT_ONCE, {}, T0 + i * 1000)
+        lifecycle.on_finding(life, finding(False, T0 + i * 1000 + 500), AT_ONCE, {}, T0 + i * 1000 + 500)
+    assert [s for _, s, _, _ in told(life)] == ["firing", "resolved", "firing", "resolved"]
+
+
+def test_acknowledged_alert_resolves_and_is_told():
+    """An acknowledgement is recorded with its author, once; the end is still told."""
+    life = Life("shop", "down")
+    lifecycle.on_finding(life, finding(True), AT_ONCE, {}, T0)
+    lifecycle.on_acknowledged(life, "ada", "on it", T0 + 1)
+    lifecycle.on_acknowledged(life, "bob", "me too", T0 + 2)
+    assert (life.outbox[1]["actor"], life.outbox[1]["comment"]) == ("ada", "on it")
+    lifecycle.on_finding(life, finding(False, T0 + 3), AT_ONCE, {}, T0 + 3)
+    assert [(s, n) for _, s, _, n in told(life)] == [("firing", True), ("acknowledged", False), ("resolved", True)]
+
+
+def test_removed_rule_resolves_what_fired():
+    """If fired was told, resolved is told, also when the rule is taken out."""
+    life = Life("shop", "down")
+    lifecycle.on_finding(life, finding(True), AT_ONCE, {}, T0)
+    lifecycle.on_removed(life, "rule_removed", T0 + 1)
+    lifecycle.on_removed(life, "rule_removed", T0 + 2)
+    assert told(life)[1:] == [(2, "resolved", "rule_removed", True)]
+
+
+def test_id_is_the_same_from_every_replay():
+    """Rule, target and the time the episode began make the id, and nothing else does."""
+    lives = [Life("shop", "down"), Life("shop", "down")]
+    for life, late in zip(lives, (0, 99_999), strict=True):
+        lifecycle.on_finding(life, finding(True), AT_ONCE, {}, T0 + late)
+    assert lives[0].id == lives[1].id == lifecycle.alert_id("down", "shop", T0)
+    assert lifecycle.alert_id("down", "shop", T0 + 1) != lives[0].id
+
+
+def test_labels_and_annotations_are_the_rules_and_the_targets():
+    """Labels of both and rendered templates travel with the alert; a failing template never stops it."""
+    rule = Rule(
+        name="down", metric="up", value=0, operator="==", labels={"pager": "yes"},
+        annotations={"summary": "{{ target }} in {{ labels.region }}: {{ message }}", "description": "{{ nonsense }}"},
+    )  # fmt: skip
+    life = Life("shop", "down")
+    lifecycle.on_finding(life, finding(True, message="no answer"), rule, {"region": "eu"}, T0)
+    sent = life.outbox[0]
+    assert sent["labels"] == {
+        "region": "eu",
+        "pager": "yes",
+        "alertname": "down",
+        "rule": "down",
+        "severity": "warning",
+    }
+    assert sent["annotations"]["summary"] == "shop in eu: no answer"
+    assert "template failed" in sent["annotations"]["description"]
+
+
+def test_stored_life_comes_back_as_it_was():
+    """A life read back from its table entry is equal, also without a value, and another version is refused."""
+    life = Life("shop", "down", offset=7)
+    lifecycle.on_finding(life, finding(True, value=float("nan")), AT_ONCE, {"a": "b"}, T0)
+    assert Life.load(life.dump()) == life
+    with pytest.raises(LifeError):
+        Life.load(life.dump().replace(b'"v":1', b'"v":99'))
+
+
+EVENT = st.one_of(
+    st.tuples(st.just("finding"), st.booleans()), st.tuples(st.just("tick"), st.just(True)),
+    st.tuples(st.just("ack"), st.just(True)), st.tuples(st.just("removed"), st.just(True)),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 400_000), EVENT), max_size=40), st.sampled_from([AT_ONCE, PATIENT]))
+def test_any_history_is_told_soundly(history, rule):
+    """Numbers grow by one, nothing resolves that did not fire, every told firing is followed by its resolved, and none twice."""
+    life, now = Life("shop", rule.name), T0
+    for forward, (kind, holds) in history:
+        now += forward
+        match kind:
+            case "finding":
+                lifecycle.on_finding(life, finding(holds, now), rule, {}, now)
+            case "tick":
+                lifecycle.on_tick(life, rule, now)
+            case "ack":
+                lifecycle.on_acknowledged(life, "ada", "", now)
+            case "removed":
+                lifecycle.on_removed(life, "rule_removed", now)
+    episodes: dict[str, list[dict]] = {}
+    for transition in life.outbox:
+        episodes.setdefault(transition["id"], []).append(transition)
+    fired_at = [t["at"] for t in life.outbox if t["state"] == "firing"]
+    assert all(b - a >= rule.cooldown_s * 1000 for a, b in zip(fired_at, fired_at[1:], strict=False))
+    for number, steps in enumerate(episodes.values()):
+        assert [t["number"] for t in steps] == list(range(1, len(steps) + 1))
+        states = [t["state"] for t in steps]
+        assert states.count("firing") <= 1
+        ended = states[-1] in ("resolved", "cancelled")
+        assert ended or number == len(episodes) - 1
+        assert ("resolved" in states) == (ended and "firing" in states)
+        assert [t["state"] for t in steps if t["notify"]] in (["firing", "resolved"], ["firing"], [])
