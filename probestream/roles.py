@@ -90,7 +90,7 @@ def run(name: str, config: Config, data: DataFolder) -> int:
 
 
 async def _run(name: str, config: Config, data: DataFolder) -> int:
-    from streams.topics import TopicError, wait_for_topics  # noqa: PLC0415 - the list of roles must stay quick to import
+    from streams.topics import TopicError  # noqa: PLC0415 - the list of roles must stay quick to import
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ async def _run(name: str, config: Config, data: DataFolder) -> int:
         clients = logging.getLogger("aiokafka")
         level = clients.level
         clients.setLevel(logging.CRITICAL)
-        waiting = asyncio.create_task(wait_for_topics(config.kafka, _TOPICS_TIMEOUT_S))
+        waiting = asyncio.create_task(_wait_for_kafka(config))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -121,8 +121,8 @@ async def _run(name: str, config: Config, data: DataFolder) -> int:
     except TopicError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says it all
         return 1
-    except Exception:  # the edge of the program: the supervisor restarts the role
-        log.exception("role %s failed", name)
+    except Exception as error:  # the edge of the program: the supervisor restarts the role
+        log.exception("role %s failed: %s: %s", name, type(error).__name__, error)  # noqa: TRY401 - the line is shown alone
         return 1
     finally:
         watch.cancel()
@@ -130,6 +130,31 @@ async def _run(name: str, config: Config, data: DataFolder) -> int:
         log.error("role %s ended by itself", name)
         return 1
     return 0
+
+
+async def _wait_for_kafka(config: Config) -> None:
+    """Wait until the topics are there. Raises TopicError after a minute."""
+    from streams.topics import wait_for_topics  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _TOPICS_TIMEOUT_S
+    servers = [server.strip().rpartition(":") for server in config.kafka.servers.split(",")]
+    # A bare connection first: six roles that each ask in Kafka's protocol would slow down the broker's own start.
+    while loop.time() < deadline:
+        if any([await _listens(host, port) for host, _, port in servers]):
+            break
+        await asyncio.sleep(0.1)
+    await wait_for_topics(config.kafka, max(1.0, deadline - loop.time()))
+
+
+async def _listens(host: str, port: str) -> bool:
+    try:
+        async with asyncio.timeout(2.0):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, ValueError):  # TimeoutError is an OSError
+        return False
+    writer.close()
+    return True
 
 
 def _ready() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from probestream.broker.jars import BrokerError, Progress, ensure
 from streams.kafka import client_options
@@ -141,3 +143,23 @@ async def answers(kafka: KafkaSettings) -> str | None:
     finally:
         if admin is not None:
             await admin.close()
+
+
+async def settle(kafka: KafkaSettings, timeout_s: float = 10.0) -> None:
+    """Have the broker make its own topic for consumer groups, which it does at the first group's request.
+
+    Otherwise every role would find no coordinator at the very first start. Gives up quietly after `timeout_s`.
+    """
+    admin = AIOKafkaAdminClient(**client_options(kafka, "settle"), request_timeout_ms=2000)
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    try:
+        await admin.start()
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                await admin.find_coordinator(f"{kafka.prefix}settle")
+            except KafkaError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+    finally:
+        await admin.close()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10 * 1024 * 1024
 _OLDER = 2
-_MATTERS = re.compile(rb"^\S+ \S+ +(WARNING|ERROR|CRITICAL) ")
+_MATTERS = re.compile(rb"^\S+ \S+ +(WARNING|ERROR|CRITICAL) +probestream\b")
 _LONGEST_LINE = 64 * 1024
 
 
@@ -63,7 +63,10 @@ class Limit:
 
 
 def matters(line: bytes) -> bool:
-    """Whether `line`, as our logging writes it, is a warning or worse."""
+    """Whether `line`, as our logging writes it, is a warning or worse of our own.
+
+    What libraries say is in the log file: most of it is a retry that succeeds.
+    """
     return _MATTERS.match(line) is not None
 
 

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from probestream.broker import run as broker_run
-from probestream.broker.server import HOST, answers
+from probestream.broker.server import HOST, answers, settle
 from probestream.supervisor import status
 from probestream.supervisor.child import Child, Spec, State
 from streams.topics import TopicError, create_topics
@@ -82,6 +82,7 @@ class Supervisor:
         if self.broker is not None:
             await self._either(self.broker.was_ready)
             self.display.say(f"Kafka answers on {self.kafka.servers}")
+            await settle(self.kafka)
         else:
             await self._outside_kafka()
         try:
