@@ -119,6 +119,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _fetch(folder: Path, wanted: list[Jar], total: int, progress: Progress | None) -> None:
+    for left in folder.glob(".fetch-*"):  # of a fetch that was killed; the lock says that none is under way
+        shutil.rmtree(left, ignore_errors=True)
     # A folder of its own for each fetch: jgo takes a half-written file of an interrupted run for a whole one.
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary,

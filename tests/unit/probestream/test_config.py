@@ -1,0 +1,143 @@
+"""The configuration: every complaint says where, in the words of the file or of the environment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from probestream.cli.common import DEFAULT_CONFIG
+from probestream.config import ConfigError, load, load_text
+from probestream.config.schema import json_schema, text
+
+ROOT = Path(__file__).parents[3]
+
+
+def problems(text, **environ):
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, "my.yaml", environ)
+    return [str(p) for p in caught.value.problems]
+
+
+def test_the_default_is_good_and_watches_what_it_promises():
+    """This host, the broker, the gateway, an HTTP and a TCP target, each judged by a rule."""
+    config = load(DEFAULT_CONFIG, {})
+    assert {t.name: t.kind for t in config.targets} == {
+        "this-machine": "host",
+        "broker": "kafka",
+        "gateway": "http",
+        "dashboard": "http",
+        "broker-port": "tcp",
+    }
+    assert {r.name for r in config.rules} >= {"down", "error-rate", "slow", "latency-anomaly", "cpu", "memory", "disk"}
+    assert config.gateway.host == "127.0.0.1"
+    assert config.kafka.bootstrap is None
+
+
+def test_the_default_follows_the_ports_of_the_environment():
+    """Where a port is overridden, the targets that watch it move with it."""
+    config = load(DEFAULT_CONFIG, {"PROBESTREAM__GATEWAY__PORT": "18080", "PROBESTREAM__KAFKA__EMBEDDED_PORT": "19092"})
+    watched = {t.name: t for t in config.targets}
+    assert watched["gateway"].http.url == "http://127.0.0.1:18080/api/ping"
+    assert watched["broker-port"].tcp.address == "127.0.0.1:19092"
+    assert config.gateway.port == 18080
+
+
+def test_the_repository_s_root_shows_the_default():
+    """One file: the one at the root is the one that is shipped."""
+    assert (ROOT / "probestream.yaml").resolve() == DEFAULT_CONFIG.resolve()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gateway:\n  port: eighty\n", "my.yaml:2:3: gateway.port: Input should be a valid integer"),
+        ("targets:\n  - name: a\n    htp: {}\n", "my.yaml:3:5: targets[0].htp: unknown field; did you mean http?"),
+        ("targets:\n  - name: a\n", "my.yaml:2:5: targets[0]: needs exactly one of http, tcp"),
+        ("a: [1\n", "my.yaml:2:1: not YAML"),
+        ("- 1\n", "my.yaml:1:1: the file must be a mapping"),
+        ("gateway: {port: 1}\ngateway: {port: 2}\n", "my.yaml:2:1: gateway: given twice"),
+        ("route: {receiver: ops}\n", "route names receiver 'ops', which receivers does not define"),
+        ("kafka: {prefix: '${NOWHERE}'}\n", "my.yaml:1:9: kafka.prefix: environment variable NOWHERE is not set"),
+        ("rules:\n  - {name: r, metric: up, value: 0}\n  - {name: r, metric: up, value: 0}\n", "my.yaml:3:6: rules[1].name: 'r' is already"),
+        ("gateway: {token_file: none.txt}\n", "my.yaml:1:11: gateway.token_file: file none.txt cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_problem_names_file_line_column_and_field(text, expected):
+    """What is wrong can be found without searching."""
+    assert any(expected in p for p in problems(text)), problems(text)
+
+
+def test_every_problem_is_told_at_once():
+    """Nobody has to run the check once for each mistake."""
+    assert len(problems("gateway: {port: x}\nkafka: {partitions: 0}\nstorage: {kep: 1d}\n")) == 3
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"PROBESTREAM__GATEWAY__PORT": "x"}, "environment variable PROBESTREAM__GATEWAY__PORT: gateway.port: "),
+        ({"PROBESTREAM__KAFKA": "3"}, "environment variable PROBESTREAM__KAFKA: kafka: "),
+        ({"PROBESTREAM__KAFKA__FOO": "3"}, "environment variable PROBESTREAM__KAFKA__FOO: kafka.foo: unknown field"),
+        ({"PROBESTREAM__GATEWAY__PORT__X": "3"}, "environment variable PROBESTREAM__GATEWAY__PORT__X: port is no section"),
+    ],
+)  # fmt: skip
+def test_a_problem_with_an_override_names_the_variable(environ, expected):
+    """A line of the file is not blamed for what the environment says."""
+    found = problems("gateway:\n  port: 8080\n", **environ)
+    assert [p for p in found if p.startswith(expected)], found
+
+
+def test_overrides_win_and_secrets_stay_hidden():
+    """PROBESTREAM_KAFKA and PROBESTREAM__A__B replace what the file says; a secret is in no text form."""
+    config = load_text(
+        "gateway: {token: '${TOKEN}', port: 1}\nkafka: {bootstrap: 'a:1'}\n",
+        "my.yaml",
+        {"TOKEN": "hush-hush", "PROBESTREAM__GATEWAY__PORT": "2", "PROBESTREAM_KAFKA": "b:2"},
+    )
+    assert (config.gateway.port, config.kafka.bootstrap) == (2, "b:2")
+    assert config.gateway.token.get_secret_value() == "hush-hush"
+    assert "hush" not in repr(config)
+
+
+def test_a_secret_in_a_wrong_place_is_not_repeated():
+    """An error about a value does not print the value."""
+    found = problems("gateway: {host: 0.0.0.0, port: '${TOKEN}'}\n", TOKEN="hush-hush")
+    assert found
+    assert "hush" not in "".join(found)
+
+
+def test_the_published_schema_is_current():
+    """docs/probestream.schema.json is what `probestream schema` prints; `make schema` writes it."""
+    assert (ROOT / "docs" / "probestream.schema.json").read_text("utf-8") == text()
+
+
+def test_the_schema_accepts_the_default_and_refuses_a_typo():
+    """An editor that uses it agrees with `probestream check`."""
+    validator = jsonschema_rs.Draft202012Validator(json_schema())
+    data = yaml.safe_load(DEFAULT_CONFIG.read_text("utf-8"))
+    assert [e.message for e in validator.iter_errors(data)] == []
+    data["gatway"] = {}
+    assert [e.message for e in validator.iter_errors(data)]
+
+
+def test_the_schema_lets_a_secret_come_from_a_file():
+    """Wherever a secret is required, its ``_file`` form will do, and not both."""
+    validator = jsonschema_rs.Draft202012Validator(json_schema())
+
+    def good(slack):
+        return validator.is_valid({"receivers": [{"name": "a", "slack_configs": [slack]}]})
+
+    assert good({"api_url": "${SLACK}"})
+    assert good({"api_url_file": "slack.txt"})
+    assert not good({})
+    assert not good({"api_url": "x", "api_url_file": "y"})
+
+
+def test_the_schema_is_json_for_any_reader():
+    """It names its draft and ends with a line end."""
+    assert json.loads(text())["$schema"].endswith("2020-12/schema")
+    assert text().endswith("}\n")
