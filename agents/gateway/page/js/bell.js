@@ -102,8 +102,3 @@ export class Bell {
   }
 }
 
-/** "2 unread" for the document's title. */
-export function unreadTitle(count) {
-  return count ? `(${count}) ` : "";
-}
-

@@ -90,12 +90,13 @@ export class Card {
     this.checked = timeElement(this.#target.last_check);
     this.checkedPlace = h("span");
     this.chartPlace = h("div", { class: "card-chart" });
+    this.waiting = h("p", { class: "quiet-text card-waiting", hidden: true });
     this.#body = [
       h("dl", { class: "figures" },
         h("div", {}, this.valueName, this.value),
         h("div", {}, h("dt", { text: "errors, 5 min" }), this.errors),
         h("div", {}, h("dt", { text: "uptime, 1 h" }), this.uptime)),
-      this.message, this.barList, this.chartPlace,
+      this.message, this.barList, this.chartPlace, this.waiting,
       h("p", { class: "card-foot" }, this.checkedPlace, this.alertCount),
     ];
     this.element.append(...this.#body);
@@ -128,6 +129,13 @@ export class Card {
       this.chartPlace.replaceChildren(this.#chart.element);
       watchWidth(this.#chart);
     }
+    const nothing = !this.#target.last_check && !series.points.length && !series.loading;
+    this.chartPlace.hidden = nothing;
+    this.waiting.hidden = !nothing;
+    if (nothing) {
+      setText(this.waiting, series.error ?? (this.#target.kind === "push" ? "Waiting for the first sample it sends." : "Waiting for its first check."));
+      return;
+    }
     const to = now();
     this.#chart.draw({
       points: series.points, from: to - SPAN_MS, to, gapMs: gapAfter(this.#target.every_s, series.stepMs),
@@ -156,12 +164,15 @@ export function tag(key, value) {
 export function barRow() {
   const name = h("span", { class: "bar-name" });
   const text = h("span", { class: "bar-text" });
-  const meter = h("meter", { min: 0, max: 100, high: 75, optimum: 0 });
+  const fill = h("span", { class: "bar-fill" });
+  const meter = h("span", { class: "bar-track", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, fill);
   const word = h("span", { class: "bar-word" });
   const row = h("div", { class: "bar" }, name, meter, h("span", {}, text, " ", word));
   row.set = (bar) => {
     setText(name, bar.label);
-    meter.value = bar.value;
+    const share = Math.max(0, Math.min(100, bar.value));
+    fill.style.width = `${share.toFixed(1)}%`;
+    meter.setAttribute("aria-valuenow", share.toFixed(1));
     meter.setAttribute("aria-label", bar.label);
     row.dataset.level = level(bar.value);
     setText(text, bar.text ? `${bar.text} (${percent(bar.value)})` : percent(bar.value));

@@ -100,10 +100,11 @@ export function condition(alert) {
   const { metric, aggregate, operator, threshold, value } = alert;
   if (!metric || threshold === null || threshold === undefined) return null;
   if (metric === "up") return { label: "answers", value: value === 0 ? "no" : DASH, limit: "" };
-  const over = { mean: "mean ", min: "least ", max: "highest ", ratio: "times the usual ", zscore: "deviation of " }[aggregate] ?? "";
+  const over = { mean: "mean ", min: "least ", max: "highest ", ratio: "mean " }[aggregate] ?? "";
+  const usual = { ratio: " the usual", zscore: " off the usual" }[aggregate] ?? "";
   return {
     label: over + metric.replace(/[._]/g, " "),
-    value: metricValue(metric, value, aggregate),
+    value: metricValue(metric, value, aggregate) + usual,
     limit: `${operator} ${metricValue(metric, threshold, aggregate)}`,
   };
 }

@@ -18,6 +18,7 @@ export function bars(target) {
     found.push({ label: "rate limit", value: (100 * used) / total, text: `${used.toLocaleString("en")} of ${total.toLocaleString("en")}` });
   }
   for (const [name, value] of Object.entries(metrics)) {
+    if (name === "rate_limit.used_percent" && found.length) continue; // the bar of used and total says the same
     if (PERCENT.test(name) && Number.isFinite(value)) found.push({ label: label(name), value, metric: name });
   }
   return found.sort((a, b) => order(a.label) - order(b.label)).slice(0, BARS_AT_MOST);
@@ -33,7 +34,7 @@ function label(name) {
   return name.replace(PERCENT, "").replace(/[._]+/g, " ").trim() || name;
 }
 
-const FIRST = ["rate limit", "cpu", "memory", "disk", "swap"];
+const FIRST = ["rate limit", "cpu", "memory", "disk"];
 
 function order(text) {
   const at = FIRST.findIndex((word) => text.startsWith(word));
