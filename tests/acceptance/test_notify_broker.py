@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 
 import pytest
 
 from agents.notify.settings import Receiver
-from probestream.broker.run import command
-from probestream.broker.server import answers, free_port
-from probestream.data import DataFolder
-from streams.kafka import KafkaSettings
 from streams.routing import Route
 from streams.topics import create_topics
 from tests.kit import receivers as kit
+from tests.kit.broker import Broker
 from tests.kit.notify import alert, dead_letters, ledger, ledger_until, outcomes, running, send
 
 ROUTE = Route(receiver="ops")
-
-
-class Broker:
-    """A broker of this test's own, on a fixed port."""
-
-    def __init__(self, folder) -> None:
-        self.data, self.port = DataFolder(folder), free_port()
-        self.kafka = KafkaSettings(bootstrap=f"127.0.0.1:{self.port}", prefix="b.", partitions=2)
-        self.process = None
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-
-    async def start(self) -> None:
-        """Start, and wait until it answers."""
-        with (self.data.logs / "test.out").open("ab") as out:
-            self.process = subprocess.Popen(command(self.data, self.port), stdout=out, stderr=out)
-        deadline = time.monotonic() + 60
-        while await answers(self.kafka) is not None:
-            assert self.process.poll() is None
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.1)
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_recovery_anywhere_leads_to_the_same_state(records, data):
             changes.clear()
         changes += [(c.rule.name, c.row, c.holds, repr(c.value)) for c in put(whole, one, i, when).changes]
     again = make()
-    blocks.load(again, {k: v for k, v in entries.items()})
+    blocks.load(again, dict(entries.items()))
     assert again.offset == cut - 1
     replayed = [
         (c.rule.name, c.row, c.holds, repr(c.value)) for i, (one, when) in enumerate(ones) if i > again.offset
