@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import ssl
 from typing import Any, Literal
@@ -104,3 +106,16 @@ def consumer_options(kafka: KafkaSettings, name: str, group: str | None = None) 
             "heartbeat_interval_ms": 2_000,
         }
     return options
+
+
+async def close(client: Any, timeout_s: float = 2.0) -> None:
+    """Stop an aiokafka client; never raises, and leaves one that does not end in `timeout_s` to itself.
+
+    While a broker is away, aiokafka's `stop` may hang, or raise the CancelledError of one of its own tasks.
+    """
+    stopping = asyncio.ensure_future(client.stop())
+    await asyncio.wait({stopping}, timeout=timeout_s)
+    if not stopping.done():
+        stopping.cancel()
+    elif not stopping.cancelled() and (error := stopping.exception()) is not None:
+        logging.getLogger("probestream.kafka").debug("a client did not close cleanly: %s", error)

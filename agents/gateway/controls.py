@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from agents.gateway.errors import ApiError
 from schemas import Control, encode
-from streams.kafka import KafkaSettings, producer_options
+from streams.kafka import KafkaSettings, close, producer_options
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
 
@@ -58,7 +57,7 @@ class Controls:
                 try:
                     await producer.start()
                 except BaseException:
-                    await producer.stop()
+                    await close(producer)
                     raise
                 self._producer = producer
             return self._producer
@@ -66,5 +65,4 @@ class Controls:
     async def close(self) -> None:
         """Let the producer go."""
         if self._producer is not None:
-            with contextlib.suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(self._producer.stop(), 2.0)
+            await close(self._producer)

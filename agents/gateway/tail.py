@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka import KafkaSettings, consumer_options
+from streams.kafka import KafkaSettings, close, consumer_options
 from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, ROLLUPS, Topic, full_name, partitions
 from streams.units import now_ms
 
@@ -81,8 +81,7 @@ class Tail:
                 wait = min(wait * 2, 5.0)
             finally:
                 self.connected = False
-                with contextlib.suppress(TimeoutError, KafkaError):
-                    await asyncio.wait_for(consumer.stop(), 2.0)
+                await close(consumer)
 
     async def _position(self, consumer: AIOKafkaConsumer) -> None:
         consumer.assign(self.all)

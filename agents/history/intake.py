@@ -14,7 +14,7 @@ from agents.history.retry import until_done
 from agents.history.rows import SOURCES, Rows
 from agents.history.store import FencedError, Source, Store
 from schemas import DeadLetter, DecodeError, Record, decode, encode
-from streams.kafka import KafkaSettings, consumer_options, producer_options
+from streams.kafka import KafkaSettings, close, consumer_options, producer_options
 from streams.topics import DEAD_LETTERS, full_name
 from streams.units import now_ms
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("probestream.history")
 _LINGER_S = 0.5
 _MOST_RECORDS = 5000
-_STALL_S = 60.0
+_STALL_S = 30.0
 
 
 class StalledError(RuntimeError):
@@ -68,6 +68,7 @@ class Intake:
         self.rows = Rows()
         self.oldest = 0.0
         self.progress_at = 0.0
+        self.failed_looks = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -83,9 +84,7 @@ class Intake:
         await self._close()
 
     async def _close(self) -> None:
-        for client in (self.consumer, self.producer):
-            with contextlib.suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(client.stop(), 2.0)
+        await asyncio.gather(close(self.consumer), close(self.producer))
 
     async def work(self, ready: Callable[[], None]) -> None:
         """Read and write until told to stop."""
@@ -192,7 +191,9 @@ class Intake:
         self.expected |= self.following
         reached = dict(self.following)
         self._forget()
-        with contextlib.suppress(KafkaError, IllegalStateError):  # advice for tools that show lag, nothing more
+        with contextlib.suppress(
+            KafkaError, IllegalStateError, TimeoutError
+        ):  # advice for tools that show lag, nothing more
             await asyncio.wait_for(self.consumer.commit(reached), 5.0)
 
     async def _write_one_by_one(self, positions: dict[Source, tuple[int | None, int]]) -> bool:
@@ -232,6 +233,11 @@ class Intake:
             for partition, end in ends.items():
                 if await asyncio.wait_for(self.consumer.position(partition), 5.0) < end:
                     raise StalledError(f"nothing arrived from {partition} for {_STALL_S:.0f} s, though there is more")
-        except (TimeoutError, KafkaError, IllegalStateError):  # the broker is away, or partitions move: look later
-            pass
+        except (TimeoutError, KafkaError, IllegalStateError) as error:
+            # The broker is away, or this client hangs: from here that looks the same.
+            self.failed_looks += 1
+            if self.failed_looks >= 3:
+                raise StalledError(f"nothing arrived for {3 * _STALL_S:.0f} s, and Kafka does not answer") from error
+        else:
+            self.failed_looks = 0
         self.progress_at = now
