@@ -71,7 +71,7 @@ def _sentence(alert: Alert, comparison: str) -> str:
 
 def link_of(alert: Alert, page_url: str | None) -> str:
     """The alert's place on the dashboard; empty where no address is configured."""
-    return f"{page_url.rstrip('/')}/#/alerts/{quote(alert.id, safe='')}" if page_url else ""
+    return f"{page_url.rstrip('/')}/#/alert/{quote(alert.id, safe='')}" if page_url else ""
 
 
 def number(value: float | None, metric: str) -> str:

@@ -32,7 +32,7 @@ def test_without_a_summary_the_numbers_speak():
 
 def test_the_link_leads_to_the_alert():
     """Whatever is in an id cannot leave its place in the address."""
-    assert link_of(alert(id="a/b?c#d"), "https://x.test/") == "https://x.test/#/alerts/a%2Fb%3Fc%23d"
+    assert link_of(alert(id="a/b?c#d"), "https://x.test/") == "https://x.test/#/alert/a%2Fb%3Fc%23d"
     assert link_of(alert(), None) == ""
 
 

@@ -29,7 +29,7 @@ def test_the_attachment_has_colour_title_text_and_the_three_fields():
     assert (post["channel"], post["username"], post["icon_emoji"]) == ("#ops", "Probestream", ":fire:")
     assert attachment["color"] == "#d32f2f"
     assert attachment["title"] == "[FIRING] error-rate on shop"
-    assert attachment["title_link"].startswith("https://status.test/#/alerts/")
+    assert attachment["title_link"].startswith("https://status.test/#/alert/")
     assert attachment["text"] == "Half of all requests fail."
     assert [(f["title"], f["value"]) for f in attachment["fields"][:3]] == [
         ("Type", "error-rate"), ("Value", "50 %"), ("Threshold", "&gt; 5 %"),
