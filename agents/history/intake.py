@@ -191,9 +191,8 @@ class Intake:
         self.expected |= self.following
         reached = dict(self.following)
         self._forget()
-        with contextlib.suppress(
-            KafkaError, IllegalStateError, TimeoutError
-        ):  # advice for tools that show lag, nothing more
+        # Advice for tools that show lag, nothing more.
+        with contextlib.suppress(KafkaError, IllegalStateError, TimeoutError):
             await asyncio.wait_for(self.consumer.commit(reached), 5.0)
 
     async def _write_one_by_one(self, positions: dict[Source, tuple[int | None, int]]) -> bool:
