@@ -27,7 +27,8 @@ _LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 _DEFAULT_HEAP = "768m"
 
 # One broker of one person: a single replica of everything, few threads, no topic by accident. Group joins need
-# not wait for other members, and the log cleaner's buffer is cut to what this heap can spare.
+# not wait for other members, and the log cleaner's buffer is cut to what this heap can spare. The short session lets
+# a broker that was killed register again after 3 s in place of 9.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -47,6 +48,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=33554432

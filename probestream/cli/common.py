@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from probestream.config import Config
     from probestream.data import DataFolder
     from streams.kafka import KafkaSettings
@@ -83,9 +86,22 @@ def cluster(config: Config, data: DataFolder) -> KafkaSettings:
     return config.kafka.model_copy(update={"bootstrap": running.kafka})
 
 
+@contextlib.contextmanager
+def reaching(kafka: KafkaSettings) -> Iterator[None]:
+    """Turns a cluster that does not answer into a Failure that names it."""
+    from aiokafka.errors import KafkaConnectionError  # noqa: PLC0415
+
+    try:
+        yield
+    except KafkaConnectionError as error:
+        raise Failure(
+            f"Kafka at {kafka.servers} does not answer. Does it run, and is kafka.security ({kafka.security}) right?"
+        ) from error
+
+
 def explain(error: Exception) -> tuple[int, str] | None:
     """Exit code and text for an error that a person can set right; None for one of ours."""
-    from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415
+    from aiokafka.errors import KafkaError  # noqa: PLC0415
 
     from probestream.broker.jars import BrokerError  # noqa: PLC0415
     from probestream.config import ConfigError  # noqa: PLC0415
@@ -97,8 +113,6 @@ def explain(error: Exception) -> tuple[int, str] | None:
         return 2, f"{error}"
     if isinstance(error, (Failure, BrokerError, DataError, StartError, TopicError)):
         return 1, f"{error}"
-    if isinstance(error, KafkaConnectionError):
-        return 1, f"Kafka does not answer: {error}. Does it run? `probestream status` shows this machine's."
     if isinstance(error, KafkaError):
         return 1, f"Kafka refused: {type(error).__name__}: {error}"
     return None

@@ -17,6 +17,7 @@ from probestream.cli.common import (
     data_folder,
     load_config,
     quiet_clients,
+    reaching,
 )
 
 
@@ -32,10 +33,11 @@ def topics(
 
     quiet_clients()
     kafka = cluster(load_config(config), data_folder(data))
-    if create:
-        made = asyncio.run(create_topics(kafka))
-        typer.echo(f"{len(made)} created", err=True)
-    rows = asyncio.run(overview(kafka))
+    with reaching(kafka):
+        if create:
+            made = asyncio.run(create_topics(kafka))
+            typer.echo(f"{len(made)} created", err=True)
+        rows = asyncio.run(overview(kafka))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -90,4 +92,5 @@ def tail(
             f"topics: {', '.join(t.name for t in FLOW)}"
         )
     kafka = cluster(settings, data_folder(data))
-    asyncio.run(follow(kafka, BY_NAME[name], from_beginning=from_beginning, count=count, as_json=as_json))
+    with reaching(kafka):
+        asyncio.run(follow(kafka, BY_NAME[name], from_beginning=from_beginning, count=count, as_json=as_json))
