@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from agents.probe import conditions
 from streams.labels import label_values
 from streams.settings import Settings
 from streams.units import Duration
@@ -25,11 +26,31 @@ class HttpCheck(Settings):
         description="As in Gatus: [STATUS] == 200, [RESPONSE_TIME] < 300, [BODY].ok == true.",
     )
 
+    @field_validator("conditions")
+    @classmethod
+    def _parsed(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            conditions.parse(text)
+        return texts
+
 
 class TcpCheck(Settings):
     """A TCP connection that must open."""
 
     address: str = Field(pattern=r"^.+:\d{1,5}$", description="host:port")
+
+    @field_validator("address")
+    @classmethod
+    def _port(cls, address: str) -> str:
+        if int(address.rpartition(":")[2]) > 65535:
+            raise ValueError("a port is at most 65535")
+        return address
+
+    @property
+    def host_port(self) -> tuple[str, int]:
+        """Host, without the brackets of an IPv6 address, and port."""
+        host, _, port = self.address.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class HostCheck(Settings):

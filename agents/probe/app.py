@@ -1,0 +1,81 @@
+"""The probe role: checks targets at their times and on demand, and puts what it sees on the samples topic.
+
+It goes on checking while Kafka is away, and sends what it saw when Kafka is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import TYPE_CHECKING, Any
+
+from agents.probe.context import Context
+from agents.probe.demands import Demands
+from agents.probe.kinds import KINDS
+from agents.probe.outbox import Outbox
+from agents.probe.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.probe.observation import Observation
+    from agents.probe.settings import ProbeSettings, Target
+    from streams.kafka import KafkaSettings
+
+_log = logging.getLogger("probestream.probe")
+
+_READY_WITHIN_S = 3.0
+_FLUSH_S, _CANCEL_S = 1.5, 1.0
+
+
+async def run(
+    *,
+    kafka: KafkaSettings,
+    settings: ProbeSettings,
+    targets: tuple[Target, ...],
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Probe `targets` until `stop`; push targets are not probed.
+
+    `ready` is called once when demands are listened to, or after three seconds without Kafka: checks run regardless.
+    """
+    probe = settings.name or socket.gethostname()
+    watched = tuple(target for target in targets if target.kind in KINDS)
+    outbox = Outbox(kafka, probe)
+
+    def deliver(target: Target, time_ms: float, observation: Observation) -> None:
+        outbox.put(target.name, time_ms, observation)
+
+    async with Context(kafka=kafka, max_body_bytes=settings.max_body_bytes) as context:
+        scheduler = Scheduler(watched, context, probe=probe, concurrency=settings.concurrency, deliver=deliver)
+        demands = Demands(kafka, scheduler.check_now)
+        working = {
+            asyncio.create_task(scheduler.run(), name="probe-schedule"),
+            asyncio.create_task(demands.run(), name="probe-demands"),
+        }
+        _log.info("probe %s checks %d targets", probe, len(watched))
+        stopping = asyncio.create_task(stop.wait(), name="probe-stop")
+        announcing = asyncio.create_task(_announce(demands, ready), name="probe-ready")
+        try:
+            done, _ = await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()  # neither ends by itself
+        finally:
+            await _cancel(*working, stopping, announcing)
+            await outbox.close(_FLUSH_S)
+
+
+async def _announce(demands: Demands, ready: Callable[[], None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(demands.listening.wait(), _READY_WITHIN_S)
+    ready()
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    # A client of a broker that is away may not come to an end; the process does.
+    await asyncio.wait(tasks, timeout=_CANCEL_S)
