@@ -104,7 +104,8 @@ async def roles(folder: Path, bootstrap: str) -> AsyncIterator[None]:
         with (folder / f"{role}.log").open("wb") as out:
             processes.append(
                 await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "probestream", "run", role, "--config", str(folder / "p.yaml"), "--data", str(folder),
+                    sys.executable, "-m", "probestream", "run", role,
+                    "--config", str(folder / "p.yaml"), "--data", str(folder),
                     env={**os.environ, "PROBESTREAM_KAFKA": bootstrap, "PROBESTREAM_READY_FILE": str(ready)},
                     stdout=out, stderr=out,
                 )

@@ -41,8 +41,10 @@ def make_app(kafka: KafkaSettings, name: str, restored: Restored) -> faust.App:
         store="memory://",
         datadir=tempfile.gettempdir(),
         consumer_auto_offset_reset="earliest",
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=2.0,
+        # How long a dead worker's partitions wait for another: six seconds are the least that brokers allow unless
+        # told otherwise. (A static member would not have to wait, but Faust never comes out of the rebalance: tried.)
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=1.5,
         broker_request_timeout=15.0,
         broker_commit_interval=1.0,
         broker_max_poll_interval=120.0,

@@ -30,7 +30,7 @@ class Reader:
     async def wait(self, topic: Topic, enough: int | Callable[[list], bool], timeout: float = 20.0) -> list:
         """The topic's records as soon as there are `enough`."""
         good = (lambda got: len(got) >= enough) if isinstance(enough, int) else enough
-        await until(lambda: good(self[topic]), timeout, f"{topic.name} has {self[topic]}")
+        await until(lambda: good(self[topic]), timeout, f"{topic.name} has {len(self[topic])}, last {self[topic][-3:]}")
         return self[topic]
 
 
