@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.console import Console
 
     from probestream.config import Config
     from probestream.data import DataFolder
@@ -123,3 +126,10 @@ def quiet_clients() -> None:
     import logging  # noqa: PLC0415
 
     logging.basicConfig(level=os.environ.get("PROBESTREAM_LOG", "CRITICAL").upper())
+
+
+def table_console() -> Console:
+    """A console for tables; into a pipe or a file they are as wide as they need to be."""
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)

@@ -114,8 +114,10 @@ def _values(url: str, seen: Observation) -> dict[str, Any]:
 
 
 def _text(url: str, seen: Observation) -> str:
-    latency = "" if math.isnan(seen.latency_ms) else f" in {seen.latency_ms:.1f} ms"
-    lines = [f"{'healthy' if seen.ok else 'unhealthy'}: {url} {f': {seen.status}' if seen.status else ''}{latency}"]
+    told = [seen.status] if seen.status else []
+    if not math.isnan(seen.latency_ms):
+        told.append(f"{seen.latency_ms:.1f} ms")
+    lines = [f"{url} is {'healthy' if seen.ok else 'unhealthy'}{': ' if told else ''}{', '.join(told)}"]
     if seen.message:
         lines.append(f"  {seen.message}")
     lines += [f"  {name} {value:.6g}" for name, value in sorted(seen.metrics.items())]

@@ -7,7 +7,7 @@ import json
 import typer
 
 import probestream
-from probestream.cli.common import DataOption, Failure, JsonOption, data_folder
+from probestream.cli.common import DataOption, Failure, JsonOption, data_folder, table_console
 
 
 def status(data: DataOption = None, as_json: JsonOption = False) -> None:
@@ -28,10 +28,9 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 def _print(values: dict[str, object], logs: str) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(soft_wrap=True)
+    console = table_console()
     table = Table("role", "state", "process", "restarts", "last exit", "since", box=None, header_style="bold")
     colours = {"running": "green", "restarting": "red", "stopped": "red"}
     processes = values["processes"]

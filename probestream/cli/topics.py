@@ -18,6 +18,7 @@ from probestream.cli.common import (
     load_config,
     quiet_clients,
     reaching,
+    table_console,
 )
 
 
@@ -41,19 +42,19 @@ def topics(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, header_style="bold")
     for column in ("topic", "key", "partitions", "kept", "records", "written by", "read by"):
-        table.add_column(column, justify="right" if column in ("partitions", "records") else "left", no_wrap=True)
+        number = column in ("partitions", "records")
+        table.add_column(column, justify="right" if number else "left", no_wrap=number or column == "topic")
     for row in rows:
         records = "missing" if row["records"] is None else f"{row['records']:,}"
         table.add_row(
             *(str(row["topic"]), str(row["key"]), str(row["partitions"]), str(row["kept"]), records),
             *(", ".join(row["written_by"]), ", ".join(row["read_by"])),
         )
-    console = Console(soft_wrap=True)
+    console = table_console()
     console.print(table)
     console.print(f"\non {kafka.servers}, each name with the prefix {kafka.prefix!r}", highlight=False)
 
