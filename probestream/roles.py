@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from probestream.config import Config
     from probestream.data import DataFolder
 
 ROLES = ("probe", "detect", "alert", "notify", "history", "gateway")
 READY_FILE = "PROBESTREAM_READY_FILE"
+AFTER_FILES = "PROBESTREAM_AFTER_FILES"
 _PARENT = "PROBESTREAM_PARENT"
 _TOPICS_TIMEOUT_S = 60.0
+_OTHERS_TIMEOUT_S = 30.0
 log = logging.getLogger("probestream.run")
 
 
@@ -145,6 +147,17 @@ async def _wait_for_kafka(config: Config) -> None:
             break
         await asyncio.sleep(0.1)
     await wait_for_topics(config.kafka, max(1.0, deadline - loop.time()))
+    await _wait_for_others()
+
+
+async def _wait_for_others() -> None:
+    """Wait a while for the roles that the supervisor wants to be ready before this one."""
+    files = [Path(path) for path in os.environ.get(AFTER_FILES, "").split(os.pathsep) if path]
+    deadline = asyncio.get_running_loop().time() + _OTHERS_TIMEOUT_S
+    while asyncio.get_running_loop().time() < deadline:
+        if all(path.exists() for path in files):
+            break
+        await asyncio.sleep(0.05)
 
 
 async def _listens(host: str, port: str) -> bool:
@@ -173,9 +186,14 @@ async def _watch_parent(stop: asyncio.Event) -> None:
         await asyncio.sleep(1.0)
 
 
-def role_environment(ready_file: Path, kafka: str) -> dict[str, str]:
-    """What the supervisor tells a role."""
-    return {READY_FILE: str(ready_file), _PARENT: str(os.getpid()), "PROBESTREAM_KAFKA": kafka}
+def role_environment(ready_file: Path, kafka: str, after: Sequence[Path] = ()) -> dict[str, str]:
+    """What the supervisor tells a role: where to say that it is ready, and whose readiness to wait for."""
+    return {
+        READY_FILE: str(ready_file),
+        AFTER_FILES: os.pathsep.join(str(path) for path in after),
+        _PARENT: str(os.getpid()),
+        "PROBESTREAM_KAFKA": kafka,
+    }
 
 
 def set_up_logging() -> None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.codec import DecodeError, decode_dict
-from streams.kafka import consumer_options
+from streams.kafka import client_options, consumer_options
 from streams.topics import FLOW, Topic, TopicError, full_name, partitions
 
 if TYPE_CHECKING:
@@ -54,15 +55,26 @@ async def _row(consumer: Any, kafka: KafkaSettings, topic: Topic, exists: bool) 
     }
 
 
+async def _partitions(kafka: KafkaSettings, name: str) -> list[TopicPartition]:
+    """The partitions that topic `name` really has. Raises TopicError where it does not exist."""
+    admin = AIOKafkaAdminClient(**client_options(kafka, "tail"))
+    await admin.start()
+    try:
+        if name not in await admin.list_topics():
+            raise TopicError(f"no topic {name} on {kafka.servers}; `probestream topics --create` makes it")
+        (described,) = await admin.describe_topics([name])
+        return [TopicPartition(name, part["partition"]) for part in described["partitions"]]
+    finally:
+        await admin.close()
+
+
 async def follow(kafka: KafkaSettings, topic: Topic, *, from_beginning: bool, count: int | None, as_json: bool) -> None:
     """Print records of `topic` until `count` have been, or a signal comes."""
     name = full_name(kafka, topic)
+    parts = await _partitions(kafka, name)
     consumer = AIOKafkaConsumer(**consumer_options(kafka, "tail"))
     await consumer.start()
     try:
-        if name not in await consumer.topics():
-            raise TopicError(f"no topic {name} on {kafka.servers}; `probestream topics --create` makes it")
-        parts = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
         consumer.assign(parts)
         await (consumer.seek_to_beginning(*parts) if from_beginning else consumer.seek_to_end(*parts))
         for part in parts:  # a seek to the end is done at the first question: ask before anything new is written

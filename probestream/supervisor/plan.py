@@ -71,9 +71,14 @@ def role_specs(path: Path, data: DataFolder, display: Display, kafka: str, env: 
     """How each role is started."""
     ready_folder = data.path / "run"
     ready_folder.mkdir(exist_ok=True)
+    ready_files = {name: ready_folder / f"{name}.ready" for name in ROLES}
+    for left in ready_files.values():  # of a run that was killed
+        left.unlink(missing_ok=True)
 
     def spec(name: str) -> Spec:
-        ready_file, log = ready_folder / f"{name}.ready", data.logs / f"{name}.log"
+        ready_file, log = ready_files[name], data.logs / f"{name}.log"
+        # The probes wait: checked before it listens, our own page would be down at every start.
+        after = [file for other, file in ready_files.items() if other != name] if name == "probe" else []
 
         async def ready() -> bool:
             return ready_file.exists()
@@ -86,7 +91,7 @@ def role_specs(path: Path, data: DataFolder, display: Display, kafka: str, env: 
             ),
             log=log,
             ready=ready,
-            env=env | role_environment(ready_file, kafka),
+            env=env | role_environment(ready_file, kafka, after),
             before=lambda: ready_file.unlink(missing_ok=True),
             on_line=lambda line: display.line(name, line, log),
         )

@@ -115,6 +115,11 @@ class TestAFreshClone:
         names = ("this-machine", "broker", "gateway", "dashboard", "broker-port")
         wait_for("all healthy", lambda: healthy() == dict.fromkeys(names, "healthy"), 60)
 
+    def test_a_start_is_no_alert(self, first, bare):
+        """Nothing that is only not there yet is told as down."""
+        alerts = httpx.get(f"{bare.page}/api/health/alerts").json()["alerts"]
+        assert [a for a in alerts if a["notify"]] == []
+
     def test_everything_listens_on_loopback_only(self, first, bare):
         """Nobody else on the network can reach what was started."""
         addresses = {
@@ -133,6 +138,7 @@ class TestAFreshClone:
     def test_tail_prints_decoded_records(self, first, bare):
         """A record of a live topic comes out as JSON with the fields of its schema."""
         done = bare.cli("tail", "samples", "--from-beginning", "-n", "2", "--json")
+        assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert [line["schema"] for line in lines] == ["sample_batch"] * 2
         assert lines[0]["value"]
