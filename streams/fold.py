@@ -65,6 +65,8 @@ class Fold:
         self.health_every_ms = health_every_ms
         self.dirty = Dirty()
         self.unrolled: set[tuple[int, int]] = set()
+        self._told: dict[int, float] = {}
+        self._untold: set[int] = set()
         self._severe = np.array([r.severity == "critical" for r in rules], np.bool_)
         self._warns = np.array([r.severity == "warning" for r in rules], np.bool_)
 
@@ -160,11 +162,24 @@ class Fold:
         changed = status != c["status"][mains]
         c["status"][mains] = status
         c["since"][mains] = np.where(changed, c["time"][mains], c["since"][mains])
-        due = changed | (now_ms - c["told"][mains] >= self.health_every_ms)
-        told: Rows = mains[due]
-        c["told"][told] = now_ms
-        self.dirty.latest.update(np.unique(told // BLOCK).tolist())
-        return [int(row) for row in told]
+        return self._tell(mains.tolist(), now_ms, changed.tolist())
+
+    def _tell(self, mains: list[int], now_ms: float, changed: list[bool]) -> list[int]:
+        """Those of `mains` whose health is to be told now; the others are remembered for `overdue`."""
+        due = []
+        for main, at_once in zip(mains, changed, strict=True):
+            if at_once or now_ms - self._told.get(main, -np.inf) >= self.health_every_ms:
+                due.append(main)
+                self._told[main] = now_ms
+                self._untold.discard(main)
+            else:
+                self._untold.add(main)
+        return due
+
+    def overdue(self, now_ms: float) -> list[int]:
+        """Targets whose latest health was held back and is due at `now_ms`."""
+        held = sorted(self._untold)
+        return self._tell(held, now_ms, [False] * len(held))
 
 
 def _turns(rows: Rows) -> list[NDArray[np.int64]]:

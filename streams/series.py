@@ -15,9 +15,9 @@ STATUS = ("healthy", "degraded", "unhealthy", "unknown")
 DTYPES: dict[str, np.dtype[Any]] = {
     "time": np.dtype("<f8"), "value": np.dtype("<f8"), "ok": np.dtype("u1"), "failures": np.dtype("<i4"),
     "mean": np.dtype("<f8"), "variance": np.dtype("<f8"), "seen": np.dtype("<f8"), "streak": np.dtype("<f8"),
-    "z": np.dtype("<f8"), "status": np.dtype("u1"), "since": np.dtype("<f8"), "told": np.dtype("<f8"),
+    "z": np.dtype("<f8"), "status": np.dtype("u1"), "since": np.dtype("<f8"),
 }  # fmt: skip
-_START: dict[str, float] = {"time": -np.inf, "value": np.nan, "z": np.nan, "ok": 1, "status": UNKNOWN, "told": -np.inf}
+_START: dict[str, float] = {"time": -np.inf, "value": np.nan, "z": np.nan, "ok": 1, "status": UNKNOWN}
 
 
 class Series:

@@ -21,5 +21,5 @@ class DetectSettings(Settings):
     lateness: Duration = Field(default=3600.0, description="How far behind the clock a sample may be.")
     commit_every: Duration = Field(default=0.5, gt=0, description="Longest time between commits of the state.")
     health_every: Duration = Field(
-        default=5.0, description="Least time between health records of a target whose status stays."
+        default=1.0, description="Least time between health records of a target whose status stays."
     )

@@ -162,6 +162,9 @@ class Worker:
         async with self._commit_lock:
             now = now_ms()
             for fold in self.folds.values():
+                for main in fold.overdue(now):
+                    told = outputs.health(fold, main)
+                    await self._send(HEALTH, told.target, told, fold.partition)
                 for rollup in outputs.rollups(fold, now):
                     key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
                     await self._send(ROLLUPS, key, rollup, fold.partition)

@@ -116,6 +116,16 @@ def test_health_is_told_on_change_and_now_and_then():
     assert told == [[0], [], [0], [0], [], [0]]
 
 
+def test_health_held_back_is_told_when_due():
+    """The last of several quick samples is told too, once its time has come."""
+    fold = make()
+    put(fold, batch(["a", "b"], at=T0), 0, T0)
+    put(fold, batch(["a"], at=T0 + 1000), 1, T0 + 1000)
+    assert fold.overdue(T0 + 4999) == []
+    assert fold.overdue(T0 + 5000) == [0]
+    assert fold.overdue(T0 + 60_000) == []
+
+
 def test_sample_older_than_the_latest_changes_no_latest_value():
     """A sample that comes out of order is counted in its pane and leaves the latest values alone."""
     fold = make()
