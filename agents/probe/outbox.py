@@ -48,7 +48,7 @@ class Outbox:
         self._warned = float("-inf")
 
     def put(self, target: str, time_ms: float, observation: Observation) -> None:
-        """Take one observation; where too many are kept, the oldest of the longest lane is dropped and counted."""
+        """Take one observation; where too many are kept, the oldest is dropped and counted."""
         sequence = max(self._sequence.get(target, 0.0) + 1.0, float(int(time_ms)))
         self._sequence[target] = sequence
         partition = partition_of(target, self._kafka.partitions)
@@ -63,10 +63,10 @@ class Outbox:
             self._drop()
 
     def _drop(self) -> None:
-        lane = max(self._lanes.values(), key=len)
-        if not lane:  # everything is under way
+        lanes = [lane for lane in self._lanes.values() if lane]
+        if not lanes:  # everything is under way
             return
-        lane.popleft()
+        min(lanes, key=lambda lane: lane[0].time).popleft()
         self._gone(1)
         self._lost(1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+import zlib
 
 from agents.probe.dial import LookupFailedError
 from agents.probe.guard import RefusedError
@@ -53,6 +54,8 @@ def _system(error: BaseException, where: str) -> tuple[str, str] | None:
 
 
 def _of_http(error: BaseException, where: str) -> tuple[str, str]:
+    if isinstance(error, zlib.error):
+        return "protocol", f"the body is not packed as its Content-Encoding says: {where}"
     kind = type(error).__name__
     if kind == "LocalProtocolError":  # its text shows the header that it complains about, perhaps a secret one
         return "invalid_request", "the request cannot be sent: HTTP does not allow a character in its path or headers"

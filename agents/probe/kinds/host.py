@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agents.probe.context import Context
     from agents.probe.settings import Target
 
-_FIRST_SPAN_S = 0.1
+_LEAST_SPAN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,9 @@ async def check(target: Target, ctx: Context) -> Observation:
     limit = asyncio.timeout(target.timeout)
     try:
         async with limit:
-            before = last.get(target.name)
-            if before is None:
-                before = await in_thread(_counters)
-                await asyncio.sleep(_FIRST_SPAN_S)  # so that the very first sample has a cpu share
+            before = last[target.name] if target.name in last else await in_thread(_counters)
+            # The cpu's clock ticks in hundredths of a second: a share of less than a few of them is noise.
+            await asyncio.sleep(max(before.at + _LEAST_SPAN_S - time.monotonic(), 0.0))
             now, metrics, problems = await in_thread(_read, target.host.disks)
     except Exception as error:  # whatever the system denies us
         if limit.expired():
