@@ -237,8 +237,8 @@ class TargetAnswer(Model):
     alerts: list[Alert]
 
 
-class Latency(Model):
-    """Response times in milliseconds."""
+class Extent(Model):
+    """What was measured in a step: response times in milliseconds, or values of a metric in its unit."""
 
     mean: float
     min: float | None
@@ -252,7 +252,8 @@ class Point(Model):
     count: float
     errors: float
     error_rate: float | None
-    latency_ms: Latency | None
+    latency_ms: Extent | None
+    value: Extent | None = Field(default=None, description="of the metric that was asked for; absent without one")
 
 
 class Series(Model):
@@ -262,6 +263,7 @@ class Series(Model):
     target: str
     step_s: float
     source: str = Field(description="memory, history, or none where there is no history to ask")
+    metric: str = Field(default="", description="the metric that was asked for; absent without one")
     points: list[Point]
 
 

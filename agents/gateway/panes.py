@@ -1,12 +1,12 @@
-"""The last hour of every target, pane by pane, for the page's lines."""
+"""The last hour of every target and of each of its metrics, pane by pane, for the page's lines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.gateway.pane_table import COUNT, ERRORS, MAX, MIN, SUM, VALUES, PaneTable
 from streams.history_queries import Point
 
 if TYPE_CHECKING:
@@ -14,72 +14,70 @@ if TYPE_CHECKING:
 
     from schemas import Rollup
 
-_COUNT, _ERRORS, _VALUES, _SUM, _MIN, _MAX = range(6)
-
-
-@dataclass(slots=True)
-class _Pane:
-    rows: dict[str, int]
-    values: NDArray[np.float64]
+# 52 bytes a row. 65 minutes are 390 panes: this many rows are 6,400 series with samples in every one of them, or three
+# times as many that are checked every 30 s. With more, the hour becomes shorter.
+_MOST_ROWS = 2_500_000
 
 
 class Panes:
     """Panes by block, as columns; panes that began more than `keep_ms` before the newest are dropped."""
 
-    def __init__(self, keep_ms: float = 65 * 60_000.0) -> None:
+    def __init__(self, keep_ms: float = 65 * 60_000.0, most_rows: int = _MOST_ROWS) -> None:
         self.keep_ms = keep_ms
         self.newest = 0.0
         self.pane_ms = 10_000.0
-        self._blocks: dict[tuple[int, int], dict[float, _Pane]] = {}
-        self._of_target: dict[str, set[tuple[int, int]]] = {}
+        # Apart, so that a host with a hundred metrics pushes no target's checks out.
+        self.checks, self.metrics = PaneTable(most_rows), PaneTable(most_rows)
 
     def put(self, rollup: Rollup, now: float) -> None:
-        """Take a rollup; it replaces an earlier one of the same block and pane. One of the future moves nothing out."""
-        where = (rollup.partition, rollup.block)
-        block = self._blocks.setdefault(where, {})
-        own = [i for i, metric in enumerate(rollup.metric) if not metric]
-        names = [rollup.target[i] for i in own]
+        """Take a rollup; it replaces an earlier one of the same block and pane. One of the future moves nothing out.
+
+        Raises ValueError on columns of different lengths.
+        """
         columns = (
             rollup.count, rollup.errors, rollup.value_count, rollup.value_sum, rollup.value_min, rollup.value_max,
         )  # fmt: skip
-        values = np.array(columns, dtype=np.float64)[:, own]
-        rows = {name: row for row, name in enumerate(names)}
-        if block and (known := next(reversed(block.values())).rows) == rows:
-            rows = known  # most panes have the same targets: one index serves them all
-        else:
-            for name in names:
-                self._of_target.setdefault(name, set()).add(where)
-        block[rollup.pane_start] = _Pane(rows, values)
+        values = np.array(columns, dtype=np.float64).T
+        rows = {key: row for row, key in enumerate(zip(rollup.target, rollup.metric, strict=True))}
+        if len(rollup.target) != len(values):
+            raise ValueError("columns of different lengths")
+        for table, is_check in ((self.checks, True), (self.metrics, False)):
+            own = [(key, row) for key, row in rows.items() if (not key[1]) is is_check]
+            where = (rollup.partition, rollup.block)
+            table.put(where, rollup.pane_start, [k for k, _ in own], values[[r for _, r in own]])
         self.pane_ms = float(rollup.pane_ms)
-        self.newest = max(self.newest, min(rollup.pane_start, now))
-        for old in [start for start in block if start < self.newest - self.keep_ms]:
-            del block[old]
+        newest = max(self.newest, min(rollup.pane_start, now))
+        if newest > self.newest:
+            self.newest = newest
+            for table in (self.checks, self.metrics):
+                table.drop(newest - self.keep_ms)
 
-    def series(self, target: str, start: float, end: float, step_ms: float) -> list[Point]:
-        """Steps of `step_ms` from `start` up to `end`, oldest first; steps without samples are left out."""
-        found: dict[float, NDArray[np.float64]] = {}
-        for where in self._of_target.get(target, ()):
-            for pane_start, pane in self._blocks.get(where, {}).items():
-                row = pane.rows.get(target)
-                if row is None or not start <= pane_start < end:
-                    continue
-                values = pane.values[:, row]
-                # A target that moved to another block is in both for one pane: the fuller one has all of it.
-                if pane_start not in found or values[_COUNT] > found[pane_start][_COUNT]:
-                    found[pane_start] = values
-        steps: dict[float, list[NDArray[np.float64]]] = {}
-        for pane_start in sorted(found):
-            steps.setdefault(start + (pane_start - start) // step_ms * step_ms, []).append(found[pane_start])
-        return [_point(time, np.array(rows)) for time, rows in steps.items()]
+    def series(self, target: str, start: float, end: float, step_ms: float, metric: str = "") -> list[Point]:
+        """Steps of `step_ms` from `start` up to `end`, oldest first; steps without samples are left out.
+
+        The empty metric is the target's own checks, whose values are latencies.
+        """
+        table = self.metrics if metric else self.checks
+        starts, rows = table.find((target, metric), start, end)
+        if not len(starts):
+            return []
+        numbers, first = np.unique((starts - start) // step_ms, return_index=True)
+        ends = [*first[1:].tolist(), len(starts)]
+        times = (start + numbers * step_ms).tolist()
+        return [_point(t, rows[a:b]) for t, a, b in zip(times, first.tolist(), ends, strict=True)]
+
+    def whole_since(self, start: float, metric: str = "") -> bool:
+        """Whether everything since `start` is here, as far as the log had it: many series make the past shorter."""
+        return (self.metrics if metric else self.checks).whole_from <= start
 
 
 def _point(time: float, rows: NDArray[np.float64]) -> Point:
-    count, errors, values, total = (float(n) for n in rows[:, : _SUM + 1].sum(axis=0))
+    count, errors, values, total = (float(rows[:, c].sum()) for c in (COUNT, ERRORS, VALUES, SUM))
     return Point(
         time=time,
         count=count,
         errors=errors,
         mean=total / values if values else None,
-        min=float(np.nanmin(rows[:, _MIN])) if values else None,
-        max=float(np.nanmax(rows[:, _MAX])) if values else None,
+        min=float(np.nanmin(rows[:, MIN])) if values else None,
+        max=float(np.nanmax(rows[:, MAX])) if values else None,
     )

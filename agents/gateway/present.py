@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agents.gateway.alert_log import severity_rank
-from streams.history_queries import ACTIVE
+from streams.history_queries import ACTIVE, Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from agents.gateway.view import View
     from agents.probe.settings import Target
     from schemas import Alert, DeadLetter, Health, Notification
-    from streams.history_queries import Point
 
 # The worst first. A target that nobody has checked is worse than a healthy one: it may be anything.
 STATUSES = ("unhealthy", "degraded", "unknown", "healthy")
@@ -221,13 +220,29 @@ def dead_letter_json(letter: DeadLetter, size: int) -> dict[str, Any]:
     return {n: getattr(letter, n) for n in names} | {"at": iso(letter.at), "value_bytes": size}
 
 
-def point_json(point: Point) -> dict[str, Any]:
-    """One point of a series."""
-    latency = None if point.mean is None else {"mean": point.mean, "min": point.min, "max": point.max}
+def points_json(checks: Iterable[Point], values: Iterable[Point] | None = None) -> list[dict[str, Any]]:
+    """The points of a series, oldest first; with `values`, also those of one of the target's metrics."""
+    found = {p.time: _point_json(p) for p in checks}
+    if values is not None:
+        measured = {p.time: p for p in values}
+        for time in measured.keys() - found.keys():
+            found[time] = _point_json(Point(time, 0.0, 0.0, None, None, None))
+        for time, point in found.items():
+            point["value"] = _extent(measured.get(time))
+    return [found[time] for time in sorted(found)]
+
+
+def _point_json(point: Point) -> dict[str, Any]:
     return {
         "time": iso(point.time),
         "count": point.count,
         "errors": point.errors,
         "error_rate": point.errors / point.count if point.count else None,
-        "latency_ms": latency,
+        "latency_ms": _extent(point),
     }
+
+
+def _extent(point: Point | None) -> dict[str, Any] | None:
+    if point is None or point.mean is None:
+        return None
+    return {"mean": point.mean, "min": point.min, "max": point.max}

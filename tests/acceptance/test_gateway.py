@@ -14,7 +14,7 @@ from agents.gateway import models
 from agents.history.app import run as history_run
 from agents.history.settings import StorageSettings
 from agents.probe.settings import HttpCheck, Target
-from schemas import Control, DeadLetter, decode, encode
+from schemas import Control, DeadLetter, Rollup, decode, encode
 from streams.history import ALERTS, NOTIFICATIONS
 from streams.kafka import KafkaSettings, consumer_options, producer_options
 from streams.topics import CONTROL, create_topics, full_name
@@ -151,6 +151,66 @@ async def test_series_come_from_memory_and_from_sql(kafka: KafkaSettings, tmp_pa
         assert (await g.get("/api/targets/shop/uptime?hours=1"))["count"] == 5
         await g.get("/api/targets/nope/series", 404)
         await g.get("/api/targets/shop/series?minutes=nan", 422)
+
+
+async def test_a_metric_over_time_from_memory_and_from_sql(kafka: KafkaSettings, tmp_path) -> None:
+    """Asked for a metric, each point has its value beside the checks; null where it was not measured."""
+    url = f"sqlite:///{tmp_path / 'h.db'}"
+    pane = now_ms() // 10_000 * 10_000
+
+    def host(start: float, cpu: float) -> Rollup:
+        made = rollup(start, {"shop": (2, 1, 10)})
+        made.target, made.metric = ["shop", "shop"], ["", "cpu.used_percent"]
+        for name, value in {
+            "count": 2,
+            "errors": 0,
+            "value_count": 2,
+            "value_sum": 2 * cpu,
+            "value_min": cpu - 1,
+            "value_max": cpu + 1,
+        }.items():
+            getattr(made, name).append(value)
+        return made
+
+    lonely = rollup(pane - 30_000, {"shop": (1, 0, 7)}, metric=["cpu.used_percent"])
+    async with writer(kafka) as w, gateway(kafka, url=url) as g:
+        await w.write(
+            host(pane - 7_200_000, 11), lonely, rollup(pane - 20_000, {"shop": (4, 1, 90)}), host(pane - 10_000, 40)
+        )
+
+        async def three() -> Any:
+            found = await g.get("/api/targets/shop/series?minutes=60&metric=cpu.used_percent")
+            return found if len(found["points"]) == 3 else None
+
+        answer = await until(three)
+        models.Series.model_validate(answer)
+        assert (answer["metric"], answer["source"]) == ("cpu.used_percent", "memory")
+        seen = [
+            (p["count"], p["error_rate"], p["latency_ms"] and p["latency_ms"]["mean"], p["value"])
+            for p in answer["points"]
+        ]
+        assert seen == [
+            (0, None, None, {"mean": 7, "min": 1, "max": 100}),
+            (4, 0.25, 30, None),
+            (2, 0.5, 10, {"mean": 40, "min": 39, "max": 41}),
+        ]
+        plain = await g.get("/api/targets/shop/series?minutes=60")
+        assert "metric" not in plain
+        assert all("value" not in p for p in plain["points"])
+        none = await g.get("/api/targets/shop/series?minutes=60&metric=nope")
+        assert [p["value"] for p in none["points"]] == [None, None]
+        async with running(history_run, kafka=kafka, settings=StorageSettings(), url=url):
+
+            async def from_sql() -> Any:
+                found = await g.get("/api/targets/shop/series?minutes=600&step_s=600&metric=cpu.used_percent")
+                return found if sum(p["count"] for p in found["points"]) == 8 else None
+
+            longer = await until(from_sql)
+            models.Series.model_validate(longer)
+            assert longer["source"] == "history"
+            assert longer["points"][0]["value"] == {"mean": 11, "min": 10, "max": 12}
+            assert sum(p["value"] is not None for p in longer["points"]) in (2, 3)
+        await g.get("/api/targets/shop/series?metric=" + "x" * 300, 422)
 
 
 async def test_check_on_demand_waits_for_fresh_results(kafka: KafkaSettings) -> None:

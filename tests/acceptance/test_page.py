@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -366,6 +367,39 @@ async def test_finding_a_target_by_keyboard(kafka: KafkaSettings, browser: Brows
         second = await new_page(browser, complaints)
         await second.goto(link)
         await expect(second.locator("#sheet-title")).to_have_text("shop")
+
+
+async def test_a_host_shows_its_cpu_from_the_start(kafka: KafkaSettings, browser: Browser, complaints: Complaints):
+    """A host's card draws the last hour of its cpu as soon as it is shown, also where its first check comes later."""
+    local = Target.model_validate({"name": "local", "every": "10s", "host": {}})
+    fresh = Target.model_validate({"name": "fresh", "every": "10s", "host": {}})
+    now = now_ms()
+    panes = [now - now % 10_000 - 10_000 * i for i in range(1, 300)]
+    async with writer(kafka) as out, gateway(kafka, free_port(), local, fresh) as url:
+        for i, start in enumerate(panes):
+            cpu = 35 + 20 * math.sin(i / 30)
+            made = rollup(start, {"local": (1, 0, 0.2)})
+            made.target, made.metric = ["local", "local", "fresh"], ["", "cpu.used_percent", "cpu.used_percent"]
+            for column in (made.count, made.value_count):
+                column[:] = [1.0, 1.0, 1.0]
+            made.errors[:] = [0.0, 0.0, 0.0]
+            made.value_sum[:] = made.value_min[:] = made.value_max[:] = [0.2, cpu, 61.0]
+            await out.write(made)
+        await out.write(health("local", metrics={"cpu.used_percent": 35.0}, labels=local.all_labels))
+        page = await new_page(browser, complaints)
+        await page.goto(url)
+        await is_live(page)
+        line = card(page, "local").locator(".chart-svg")
+        await expect(line).to_have_attribute("aria-label", containing("cpu: now 35"))
+        # The hour's line, and not only the one check that came live.
+        assert (await card(page, "local").locator(".chart-line").get_attribute("d")).count("L") > 80
+
+        await expect(card(page, "fresh")).to_contain_text("Not checked yet")
+        await out.write(health("fresh", metrics={"cpu.used_percent": 61.0}, labels=fresh.all_labels))
+        await expect(card(page, "fresh").locator(".chart-svg")).to_have_attribute(
+            "aria-label", containing("cpu: now 61")
+        )
+        assert (await card(page, "fresh").locator(".chart-line").get_attribute("d")).count("L") > 80
 
 
 async def test_checking_now(kafka: KafkaSettings, browser: Browser, complaints: Complaints):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from agents.gateway import models
 from agents.gateway.context import Gateway, Ready
 from agents.gateway.errors import ApiError, reply
-from agents.gateway.present import alert_json, iso, point_json
+from agents.gateway.present import alert_json, iso, points_json
 from streams import history_queries as queries
 
 router = APIRouter(prefix="/api/targets", tags=["targets"])
@@ -34,6 +36,7 @@ async def series(
     gateway: Ready,
     minutes: Annotated[float, Query(ge=1, le=50_400, allow_inf_nan=False)] = 60,
     step_s: Annotated[float | None, Query(ge=1, le=86_400, allow_inf_nan=False)] = None,
+    metric: Annotated[str, Query(max_length=200, description="one of the target's metrics, beside its checks")] = "",
 ) -> Response:
     """A target over time: up to an hour from memory, more from the SQL history."""
     _known(gateway, name)
@@ -43,20 +46,31 @@ async def series(
     # Steps begin at the same times whenever one asks, so that a line does not wobble while it is refreshed.
     end = math.floor(gateway.now() / step) * step + step
     start = end - math.ceil(minutes * 60_000.0 / step) * step
-    if minutes <= _MEMORY_MINUTES:
-        points, source = gateway.view.panes.series(name, start, end, step), "memory"
-    else:
-        found = await gateway.archive.ask(queries.series, name, start, end, step)
-        points, source = (found, "history") if found is not None else ([], "none")
-    return reply(
-        {
-            "success": True,
-            "target": name,
-            "step_s": step / 1000.0,
-            "source": source,
-            "points": [point_json(p) for p in points],
-        }
-    )
+    points, source = await _points(gateway, (name, start, end, step), metric, minutes)
+    answer = {"success": True, "target": name, "step_s": step / 1000.0, "source": source, "points": points}
+    return reply(answer | ({"metric": metric} if metric else {}))
+
+
+async def _points(
+    gateway: Gateway, span: tuple[str, float, float, float], metric: str, minutes: float
+) -> tuple[list[dict[str, Any]], str]:
+    """The points of `span` (target, start, end, step) and where they are from."""
+    _, start, _, _ = span
+    panes = gateway.view.panes
+    metrics = ("", metric) if metric else ("",)
+    if minutes > _MEMORY_MINUTES or not all(panes.whole_since(start, m) for m in metrics):
+        found = await gateway.archive.ask(_from_history, span, metrics)
+        if found is not None:
+            return points_json(*found), "history"
+        if minutes > _MEMORY_MINUTES:
+            return [], "none"
+    return points_json(*[panes.series(*span, m) for m in metrics]), "memory"
+
+
+def _from_history(
+    connection: Connection, span: tuple[str, float, float, float], metrics: Iterable[str]
+) -> list[list[queries.Point]]:
+    return [queries.series(connection, *span, m) for m in metrics]
 
 
 @router.get("/{name:path}/uptime", response_model=models.UptimeAnswer, responses=_NOT_FOUND)

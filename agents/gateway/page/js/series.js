@@ -7,14 +7,10 @@ import { parseTime } from "./format.js";
 const AT_ONCE = 4;
 const STALE_MS = 120_000;
 
-/**
- * Points of an answer of GET /api/targets/{name}/series; times in ms. Where `metric` is asked for and the gateway has
- * no past of it, its values are those in `seen`, which came live.
- */
-export function parsePoints(answer, metric = "", seen = []) {
-  const live = metric && answer.metric !== metric ? new Map(seen.map((p) => [p.t, p])) : null;
+/** Points of an answer of GET /api/targets/{name}/series; times in ms. Values are those of `metric`, or latencies. */
+export function parsePoints(answer, metric = "") {
   return answer.points.map((p) => {
-    const measured = live ? live.get(parseTime(p.time)) : metric ? p.value : p.latency_ms;
+    const measured = metric ? p.value : p.latency_ms;
     return {
       t: parseTime(p.time), count: p.count, errors: p.errors, rate: p.error_rate,
       mean: measured?.mean ?? null, min: measured?.min ?? null, max: measured?.max ?? null,
@@ -64,7 +60,7 @@ export class SeriesCache {
   get(target) {
     let entry = this.#entries.get(target);
     if (!entry) {
-      entry = { points: [], stepMs: 1000 * this.stepS, fetched: -Infinity, loading: false, error: null, lastCheck: null };
+      entry = { points: [], stepMs: 1000 * this.stepS, fetched: -Infinity, loading: false, error: null, lastCheck: null, metric: "" };
       this.#entries.set(target, entry);
     }
     return entry;
@@ -73,10 +69,17 @@ export class SeriesCache {
   /** See to it that `target` is fetched, if it is not fresh. `metric` empty for the checks themselves. */
   want(target, metric = "") {
     const entry = this.get(target);
+    this.#measure(entry, metric);
     if (entry.loading || now() - entry.fetched < STALE_MS) return;
     entry.loading = true;
-    this.#queue.push([target, metric]);
+    this.#queue.push(target);
     this.#work();
+  }
+
+  /** Before its first check a target has no metrics: what was fetched then is of latencies, and worth nothing now. */
+  #measure(entry, metric) {
+    if (entry.metric === metric) return;
+    Object.assign(entry, { metric, points: [], fetched: -Infinity });
   }
 
   /** Nothing that was fetched is whole any more (the connection was away). */
@@ -86,7 +89,7 @@ export class SeriesCache {
 
   /** A card went out of sight before its turn came. */
   unwant(target) {
-    const at = this.#queue.findIndex(([name]) => name === target);
+    const at = this.#queue.indexOf(target);
     if (at < 0) return;
     this.#queue.splice(at, 1);
     this.get(target).loading = false;
@@ -98,36 +101,42 @@ export class SeriesCache {
     const at = parseTime(target.last_check);
     if (!entry || at === null || entry.lastCheck === target.last_check) return;
     entry.lastCheck = target.last_check;
+    this.#measure(entry, metric);
     const value = metric ? target.metrics?.[metric] : target.latency_ms;
     appendCheck(entry.points, { at, ok: target.ok, value }, entry.stepMs, this.minutes * 60_000);
   }
 
   async #work() {
     while (this.#busy < AT_ONCE && this.#queue.length) {
-      const [target, metric] = this.#queue.shift();
+      const target = this.#queue.shift();
       this.#busy += 1;
-      this.#fetch(target, metric).finally(() => {
+      this.#fetch(target).finally(() => {
         this.#busy -= 1;
         this.#work();
       });
     }
   }
 
-  async #fetch(target, metric) {
+  async #fetch(target) {
     const entry = this.get(target);
+    const { metric } = entry;
     try {
       const answer = await api.series(target, this.minutes, this.stepS, metric);
-      const points = parsePoints(answer, metric, entry.points);
-      // What came live while the answer was under way is newer than its last point.
-      const last = points.at(-1)?.t ?? -Infinity;
-      entry.points = points.concat(entry.points.filter((p) => p.t > last));
-      entry.stepMs = 1000 * answer.step_s;
+      if (entry.metric === metric) this.#take(entry, answer);
       entry.error = null;
     } catch (error) {
       entry.error = error.message;
     }
-    entry.fetched = now();
+    if (entry.metric === metric) entry.fetched = now(); // else whoever draws it asks again
     entry.loading = false;
     this.onChange(target);
+  }
+
+  #take(entry, answer) {
+    const points = parsePoints(answer, entry.metric);
+    // What came live while the answer was under way is newer than its last point.
+    const last = points.at(-1)?.t ?? -Infinity;
+    entry.points = points.concat(entry.points.filter((p) => p.t > last));
+    entry.stepMs = 1000 * answer.step_s;
   }
 }

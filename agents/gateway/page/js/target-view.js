@@ -90,7 +90,7 @@ class TargetView {
     ]);
     if (this.#gone || asked !== this.#asked) return;
     const failed = series.status === "rejected";
-    this.#points = failed ? [] : parsePoints(series.value, metric, this.#points);
+    this.#points = failed ? [] : parsePoints(series.value, metric);
     if (!failed) this.#step = 1000 * series.value.step_s;
     this.#uptime = uptime.status === "fulfilled" ? uptime.value.uptime : null;
     this.problem.hidden = !failed;
@@ -173,7 +173,11 @@ class TargetView {
     if (!target) return;
     const metric = mainMetric(target);
     if (!this.chart || this.metric !== metric) {
-      if (this.chart) unwatchWidth(this.chart);
+      if (this.chart) {
+        unwatchWidth(this.chart);
+        this.#points = []; // of latencies: before its first check a target has no metrics
+        this.#load();
+      }
       this.metric = metric;
       this.chart = new Chart({ lanes: lanesFor(metric, { tall: true }), label: `${this.name} over time; use the arrow keys to read values`, keys: true });
       this.chartPlace.replaceChildren(this.chart.element);
