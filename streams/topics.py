@@ -50,7 +50,9 @@ DETECT_STATE = Topic(
 ROLLUPS = Topic("rollups", "rollup", "partition/block/pane", 35, ("detect",), ("history", "gateway"))
 HEALTH = Topic("health", "health", "target", None, ("detect",), ("history", "gateway"), compacted=True)
 FINDINGS = Topic("findings", "finding", "target + rule", 7, ("detect",), ("alert",))
-CONTROL = Topic("control", "control", "kind/id", None, ("gateway",), ("alert", "gateway"), spread=False, compacted=True)
+CONTROL = Topic(
+    "control", "control", "kind/id", None, ("gateway",), ("probe", "alert", "gateway"), spread=False, compacted=True
+)
 ALERT_STATE = Topic("alert-state", None, "target + rule", None, ("alert",), ("alert",), compacted=True, internal=True)
 ALERTS = Topic("alerts", "alert", "alert id", 35, ("alert",), ("notify", "history", "gateway"))
 NOTIFICATIONS = Topic(

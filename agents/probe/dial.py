@@ -66,24 +66,32 @@ async def first_of(
     waiting = list(addresses)
     running: set[asyncio.Task[T]] = set()
     problem: BaseException | None = None
+    won: asyncio.Task[T] | None = None
     try:
-        while waiting or running:
+        while won is None and (waiting or running):
             if waiting:
                 running.add(asyncio.ensure_future(connect(waiting.pop(0))))
             done, _ = await asyncio.wait(
                 running, timeout=_STAGGER_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            won = [task for task in done if task.exception() is None]
-            if won:
-                running -= {won[0]}
-                return won[0].result()
             for task in done:
-                running.discard(task)
                 problem = task.exception()
+                if problem is None:
+                    won = won or task
+                else:
+                    running.discard(task)
+        await _close_all(running - {won}, close)
+    except asyncio.CancelledError:
+        await _close_all(running, close)
+        raise
+    if won is None:
         raise problem or OSError("no address")
-    finally:
-        for task in running:
-            task.cancel()
-        for outcome in await asyncio.gather(*running, return_exceptions=True):
-            if not isinstance(outcome, BaseException):
-                await close(outcome)
+    return won.result()
+
+
+async def _close_all(tasks: set[asyncio.Task[T]], close: Callable[[T], Awaitable[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        if not isinstance(outcome, BaseException):
+            await close(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,6 +26,18 @@ class HttpCheck(Settings):
         default=("[STATUS] < 400",),
         description="As in Gatus: [STATUS] == 200, [RESPONSE_TIME] < 300, [BODY].ok == true.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text shows the URL, and there may be a password in it
+            usable = False
+        if not usable:
+            raise ValueError("no address: write http:// or https://, a host, and perhaps a port up to 65535 and a path")
+        return url
 
     @field_validator("conditions")
     @classmethod

@@ -57,6 +57,11 @@ class _Server:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def open(self) -> int:
+        """How many connections are open now."""
+        return len(self._writers)
+
     async def __aenter__(self) -> Self:
         await self.up()
         return self

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
@@ -20,7 +21,7 @@ from agents.probe.observation import Observation
 from agents.probe.problems import explain
 from agents.probe.rate_limit import metrics_of
 from agents.probe.timeline import Timeline
-from agents.probe.transport import KEEP_IDLE_S, MOST_CONNECTIONS, ProbeTransport
+from agents.probe.transport import KEEP_IDLE_S, ProbeTransport
 from streams.units import human
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ async def check(target: Target, ctx: Context) -> Observation:
     client = ctx.shared(Clients).of(target)
     line = Timeline()
     token = timeline.current.set(line)
-    url = httpx.URL(spec.url)
-    where = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
     limit = asyncio.timeout(target.timeout)
     try:
         async with limit:
@@ -67,7 +66,7 @@ async def check(target: Target, ctx: Context) -> Observation:
         elif isinstance(error, TooManyRedirectsError):
             status, message = "too_many_redirects", f"more than {_MOST_REDIRECTS} redirects"
         else:
-            status, message = explain(error, where)
+            status, message = explain(error, _where(spec.url))
         return Observation(ok=False, status=status, message=message, metrics=line.metrics())
     finally:
         timeline.current.reset(token)
@@ -121,18 +120,17 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request, line: Timelin
     """The answer to `request`, its body still to be read.
 
     A server may close a kept connection just when we write to it. That says nothing about its health, so the request
-    goes out again on another, a new one in the end.
+    goes out once more, on a new one.
     """
     repeatable = request.method in _REPEATABLE
     if not repeatable:
         request.headers["connection"] = "close"  # so that it never meets that case
-    for _ in range(MOST_CONNECTIONS):
-        line.attempt()
-        try:
-            return await client.send(request, stream=True)
-        except _STALE:
-            if line.connected or not repeatable:
-                raise
+    line.attempt()
+    try:
+        return await client.send(request, stream=True)
+    except _STALE:
+        if line.connected or not repeatable:
+            raise
     line.attempt()
     return await client.send(request, stream=True)
 
@@ -158,6 +156,12 @@ def _certificate_s(response: httpx.Response) -> float | None:
     return None if der is None else not_after(der) - time.time()
 
 
+def _where(url: str) -> str:
+    """Host and port of `url`, and none of the secrets that may be around them."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
@@ -167,12 +171,15 @@ class Clients:
 
     def __init__(self) -> None:
         self._clients: dict[str, tuple[Target, httpx.AsyncClient]] = {}
+        self._retired: list[httpx.AsyncClient] = []
 
     def of(self, target: Target) -> httpx.AsyncClient:
         """The client of `target`."""
         kept = self._clients.get(target.name)
         if kept is not None and kept[0] is target:
             return kept[1]
+        if kept is not None:  # the target has changed; a check with the old one may still be under way
+            self._retired.append(kept[1])
         client = self._made(target)
         self._clients[target.name] = (target, client)
         return client
@@ -193,6 +200,7 @@ class Clients:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for _, client in self._clients.values():
+        for client in [*self._retired, *(client for _, client in self._clients.values())]:
             await client.aclose()
+        self._retired.clear()
         self._clients.clear()

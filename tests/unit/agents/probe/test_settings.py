@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.probe.settings import TcpCheck
+from agents.probe.settings import HttpCheck, TcpCheck
 from probestream.config.load import ConfigError, load_text
 
 
@@ -33,3 +33,13 @@ def test_host_and_port():
     assert TcpCheck(address="[2001:db8::1]:80").host_port == ("2001:db8::1", 80)
     with pytest.raises(ValueError, match="at most 65535"):
         TcpCheck(address="a:70000")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a:70000/", "http://[::1/", "https://:80/", "http://user:hunter2@:x/", "ftp://a/"]
+)
+def test_an_address_that_cannot_be_reached_is_refused(url):
+    """An address without a host, or with a port that cannot be, is a configuration error that shows no password."""
+    with pytest.raises(ValueError) as error:
+        HttpCheck(url=url)
+    assert "hunter2" not in str(error.value)

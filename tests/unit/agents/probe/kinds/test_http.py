@@ -8,6 +8,7 @@ import math
 import time
 import zlib
 
+import psutil
 import pytest
 
 from agents.probe import dial, guard, transport
@@ -15,7 +16,8 @@ from agents.probe.context import Context
 from agents.probe.once import check_once
 from agents.probe.runner import observe
 from agents.probe.settings import HttpCheck, Target
-from tests.kit.services import HttpService
+from tests.kit.role import until
+from tests.kit.services import HttpService, TcpService
 from tests.kit.tls import server_context
 
 
@@ -136,6 +138,25 @@ async def test_a_slow_answer_is_a_timeout(web):
     assert math.isnan(found.latency_ms)
     assert found.message == "no answer within 200ms: gave up while waiting for the first byte"
     assert "http.connect_ms" in found.metrics
+
+
+async def test_timeouts_leave_nothing_behind(web):
+    """However many checks ran into their timeout, or were broken off, the next one works."""
+    t = target(web.url(), timeout=0.05)
+    async with Context() as ctx:
+        for how in ("hang", "reset", "garbage") * 4:
+            getattr(web, how)()
+            assert not (await observe(t, ctx)).ok
+        web.answer(200, b"x" * 100_000)
+        ctx.max_body_bytes = 10
+        for _ in range(20):
+            assert (await observe(t, ctx)).ok
+        hung = [asyncio.create_task(observe(t, ctx)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in hung:
+            task.cancel()
+        await asyncio.gather(*hung, return_exceptions=True)
+        assert (await observe(t, ctx)).ok
 
 
 async def test_a_drip_is_a_timeout_too():
@@ -312,3 +333,34 @@ async def test_a_hundred_targets_at_once(web):
     print(f"100 checks in {took * 1000:.0f} ms")
     assert all(o.ok for o in found)
     assert took < 1.0
+
+
+async def test_a_handshake_that_never_ends_leaves_no_socket():
+    """A server that takes connections and never speaks TLS costs a timeout each time, and no open file."""
+    process = psutil.Process()
+    async with TcpService() as service:
+        t = target(f"https://{service.address}/", timeout=0.05)
+        async with Context() as ctx:
+            found = await observe(t, ctx)
+            assert found.message == "no answer within 50ms: gave up in the TLS handshake"
+            await until(lambda: not service.open)
+            before = process.num_fds()
+            for _ in range(10):
+                await observe(t, ctx)
+            await until(lambda: not service.open, 2, "the sockets are still open")
+            assert process.num_fds() <= before
+
+
+async def test_checks_broken_off_anywhere_leave_no_socket(web):
+    """Cancelled at any point, a check leaves neither a socket nor a target that cannot be checked any more."""
+    t = target(web.url("/", "localhost"))
+    async with Context() as ctx:
+        for i in range(60):
+            task = asyncio.create_task(observe(t, ctx))
+            for _ in range(i):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert web.open <= 2
+        assert (await observe(t, ctx)).ok
+    await until(lambda: not web.open, 2, "the sockets are still open")
