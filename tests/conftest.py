@@ -1,4 +1,4 @@
-"""One broker for the whole session; topics of its own for each test."""
+"""One broker and one PostgreSQL for the whole session; topics of its own for each test."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from probestream.broker.process import running
 from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
 from streams.topics import create_topics
+from tests.kit.postgres import Postgres, running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
@@ -59,3 +60,10 @@ async def kafka(broker: str) -> AsyncIterator[KafkaSettings]:
     settings = KafkaSettings(bootstrap=broker, prefix=f"t{uuid.uuid4().hex[:10]}.", partitions=2)
     await create_topics(settings)
     yield settings
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL; a test that stops it starts it again."""
+    with running_postgres() as server:
+        yield server

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import uuid
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +20,20 @@ from streams import history_queries as queries
 from streams.history import ALERTS, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, connect
 from streams.kafka import KafkaSettings, consumer_options
 from streams.units import now_ms
+from tests.kit.gateway import gateway
+from tests.kit.postgres import Postgres
 from tests.kit.records import alert, health, notification, rollup, writer
 from tests.kit.role import running, until
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty history. PROBESTREAM_TEST_POSTGRES names a server's database, such as postgresql+psycopg://u:p@host/db."""
+    """An empty history."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'history.db'}"
         return
-    server = os.environ.get("PROBESTREAM_TEST_POSTGRES")
-    if not server:
-        pytest.skip("PROBESTREAM_TEST_POSTGRES is not set")
-    schema = f"t{uuid.uuid4().hex[:10]}"
-    engine = connect(server)
-    with engine.begin() as c:
-        c.execute(text(f"CREATE SCHEMA {schema}"))
-    yield f"{server}?options=-csearch_path%3D{schema}"
-    with engine.begin() as c:
-        c.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+    with request.getfixturevalue("postgres").schema() as found:
+        yield found
 
 
 def rows(url: str, table: Any) -> list[Any]:
@@ -135,19 +127,65 @@ async def test_two_processes_share_the_work(kafka: KafkaSettings, url: str) -> N
 
 
 async def test_a_locked_database_delays_and_loses_nothing(kafka: KafkaSettings, url: str) -> None:
-    """While another program holds the file's lock, records wait; afterwards all are there."""
+    """While another program holds the file's or the table's lock, records wait; afterwards all are there."""
     async with writer(kafka) as w, running(run, kafka=kafka, settings=StorageSettings(), url=url):
         await w.write(alert(id="before"))
         await until(lambda: count(url, ALERTS) == 1)
-        if not url.startswith("sqlite"):
-            pytest.skip("PostgreSQL locks rows, not files")
-        other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        await w.write(*[alert(id=f"during{i}") for i in range(10)])
-        await asyncio.sleep(6)  # longer than the busy timeout: the write has failed at least once
-        other.execute("ROLLBACK")
-        other.close()
+        with locked(url):
+            await w.write(*[alert(id=f"during{i}") for i in range(10)])
+            await asyncio.sleep(6)  # longer than SQLite's busy timeout: the write has failed at least once
         await until(lambda: count(url, ALERTS) == 11, 20)
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Another program keeps everybody else out."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+            other.execute("ROLLBACK")
+        return
+    engine = connect(url)
+    with engine.begin() as c:
+        c.execute(text("LOCK TABLE alerts IN ACCESS EXCLUSIVE MODE"))
+        yield
+    engine.dispose()
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["stop", "crash"])
+async def test_postgresql_may_go_away_and_come_back(kafka: KafkaSettings, postgres: Postgres, crash: bool) -> None:
+    """While the server is away, or has crashed in the middle of writes, records wait; back again, each is there once.
+
+    Meanwhile the gateway answers without a past, and with it as soon as the server is back.
+    """
+    pane = now_ms() // 10_000 * 10_000 - 7_200_000
+    async with AsyncExitStack() as stack:
+        url = stack.enter_context(postgres.schema())
+        w = await stack.enter_async_context(writer(kafka))
+        await stack.enter_async_context(running(run, kafka=kafka, settings=StorageSettings(), url=url))
+        g = await stack.enter_async_context(gateway(kafka, url=url))
+        await w.write(rollup(pane, {"shop": (4, 1, 90)}))
+
+        async def source() -> str:
+            return (await g.get("/api/targets/shop/uptime?hours=24"))["source"]
+
+        await until(lambda: count(url, ROLLUPS) == 1)
+        assert await source() == "history"
+        try:
+            writing = asyncio.create_task(w.write(*[alert(id=f"a{i}") for i in range(300)]))
+            await until(lambda: count(url, ALERTS) > 0)
+            postgres.stop(crash=crash)
+            await writing
+            await w.write(*[alert(id=f"b{i}") for i in range(100)])
+            assert await source() == "memory"
+        finally:
+            if postgres.process is None:
+                postgres.start()
+        await until(lambda: count(url, ALERTS) == 400, 30)
+        assert await source() == "history"
+        offsets = rows(url, OFFSETS)
+        assert sum(o["next"] for o in offsets if o["topic"].endswith("alerts")) == 400
 
 
 async def test_bad_records_become_dead_letters(kafka: KafkaSettings, url: str) -> None:
