@@ -42,7 +42,9 @@ def check(
     if as_json:
         typer.echo(json.dumps({"valid": True, "file": str(shown), **counts}, indent=2))
     else:
-        typer.echo(f"{shown} is good: {', '.join(f'{n} {what}' for what, n in counts.items())}")
+        typer.echo(
+            f"{shown} is good: {', '.join(f'{n} {what if n != 1 else what[:-1]}' for what, n in counts.items())}"
+        )
 
 
 def schema() -> None:

@@ -78,7 +78,8 @@ def load_text(
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError([reader.explain(e, data) for e in error.errors()]) from error
+        told = [reader.explain(e, data) for e in error.errors()]
+        raise ConfigError(sorted(told, key=lambda p: (p.line, p.column))) from error
     reader.unique(data)
     if reader.problems:
         raise ConfigError(reader.problems)
