@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,14 @@ class LogFile:
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self.path, self.max_bytes = path, max_bytes
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     def write(self, line: bytes) -> None:
-        """Append `line`, which has no line end."""
-        if self._file.tell() > self.max_bytes:
-            self._rotate()
-        self._file.write(line + b"\n")
-        self._file.flush()
+        """Append `line`, which has no line end. On a full disk it is lost: the role must not wait for room."""
+        with contextlib.suppress(OSError):
+            if self._file.tell() > self.max_bytes:
+                self._rotate()
+            self._file.write(line + b"\n")
 
     def close(self) -> None:
         self._file.close()
@@ -39,7 +40,7 @@ class LogFile:
             older = self.path if age == 1 else self.path.with_name(f"{self.path.name}.{age - 1}")
             if older.exists():
                 older.replace(self.path.with_name(f"{self.path.name}.{age}"))
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
 
 
 class Limit:

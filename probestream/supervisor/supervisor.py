@@ -158,33 +158,34 @@ class Supervisor:
             self._hopeless.set()
         else:
             self.display.changed(child)
-        self.write_status()
+        self._write_status()
 
-    def write_status(self) -> None:
-        """Bring ``status.json`` up to date."""
+    def _write_status(self) -> None:
+        """Bring ``status.json`` up to date; a full disk must not end the supervision."""
         children = ([self.broker] if self.broker is not None else []) + self.roles
-        status.write(
-            self.data.status,
-            status.Status(
-                mode=self.mode,
-                pid=os.getpid(),
-                started=self._started,
-                config=str(self.config) if self.config else None,
-                kafka=self.kafka.servers,
-                page=self.page,
-                processes=tuple(
-                    status.ChildStatus(
-                        role=c.spec.name,
-                        state=c.state.value,
-                        pid=c.pid,
-                        restarts=c.restarts,
-                        last_exit=c.last_exit,
-                        since=self._since.get(c.spec.name, self._started),
-                    )
-                    for c in children
-                ),
+        now = status.Status(
+            mode=self.mode,
+            pid=os.getpid(),
+            started=self._started,
+            config=str(self.config) if self.config else None,
+            kafka=self.kafka.servers,
+            page=self.page,
+            processes=tuple(
+                status.ChildStatus(
+                    role=c.spec.name,
+                    state=c.state.value,
+                    pid=c.pid,
+                    restarts=c.restarts,
+                    last_exit=c.last_exit,
+                    since=self._since.get(c.spec.name, self._started),
+                )
+                for c in children
             ),
         )
+        try:
+            status.write(self.data.status, now)
+        except OSError as error:
+            self.display.say(f"{self.data.status} cannot be written: {error.strerror}", "yellow")
 
     def _summary(self) -> None:
         self.display.summary(
@@ -209,7 +210,7 @@ class Supervisor:
         if self.broker is not None:
             self.broker.stop()
             await self._end(self.broker, BROKER_S)
-        self.write_status()
+        self._write_status()
 
     async def _end(self, child: Child, within_s: float) -> None:
         if not await child.ended(within_s):

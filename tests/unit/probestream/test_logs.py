@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,11 @@ async def test_lines_come_whole_whatever_the_chunks():
     await pump(endless, pieces.append)
     assert b"".join(pieces) == b"x" * 200_000
     assert len(pieces) > 1
+
+
+def test_a_full_disk_loses_lines_and_nothing_else():
+    """A role that logs goes on working where its log cannot be written."""
+    log = LogFile(Path("/dev/full"))
+    for _ in range(3):
+        log.write(b"lost")
+    log.close()
