@@ -67,7 +67,7 @@ async def run(
         settings=settings,
         view=view,
         tail=tail,
-        hub=Hub(settings.max_clients, now_ms),
+        hub=Hub(settings.max_clients, now_ms, settings.heartbeat, settings.silent_after),
         present=Presenter(view, targets),
         controls=Controls(kafka, view),
         archive=archive,

@@ -20,8 +20,6 @@ from agents.gateway.present import iso
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-HEARTBEAT_S = 25.0
-SILENT_S = 60.0
 MAX_QUEUED = 1000
 MAX_QUEUED_CHARS = 16 * 1024 * 1024
 GOING_AWAY, TRY_AGAIN_LATER, SILENT = 1001, 1013, 4408
@@ -68,8 +66,11 @@ class Client:
 class Hub:
     """All live clients."""
 
-    def __init__(self, max_clients: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self, max_clients: int, now: Callable[[], float], heartbeat_s: float = 25.0, silent_s: float = 60.0
+    ) -> None:
         self.max_clients, self.now = max_clients, now
+        self.heartbeat_s, self.silent_s = heartbeat_s, silent_s
         self.clients: set[Client] = set()
         self.total_connections = self.messages_sent = 0
         self.dropped_slow = self.dropped_silent = self.rejected = 0
@@ -134,10 +135,10 @@ class Hub:
         now = self.now()
         ping = encode({"type": "ping", "time": iso(now)})
         for client in list(self.clients):
-            if now - client.last_seen > SILENT_S * 1000.0:
+            if now - client.last_seen > self.silent_s * 1000.0:
                 self.dropped_silent += 1
-                self.drop(client, SILENT, f"silent for {SILENT_S:.0f} s")
-            elif now - client.last_ping >= HEARTBEAT_S * 1000.0:
+                self.drop(client, SILENT, f"silent for {self.silent_s:g} s")
+            elif now - client.last_ping >= self.heartbeat_s * 1000.0:
                 client.last_ping = now
                 self.push(client, ping)
 

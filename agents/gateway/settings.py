@@ -7,6 +7,7 @@ import ipaddress
 from pydantic import Field, SecretStr, model_validator
 
 from streams.settings import Settings
+from streams.units import Duration
 
 
 class GatewaySettings(Settings):
@@ -18,6 +19,19 @@ class GatewaySettings(Settings):
         default=None, description="Bearer token that callers must send; required wherever host is not loopback."
     )
     max_clients: int = Field(default=2000, ge=1)
+    heartbeat: Duration = Field(default=25.0, ge=1.0, description="How often every live client is pinged.")
+    silent_after: Duration = Field(
+        default=60.0, description="A live client that says nothing for so long is let go; more than heartbeat."
+    )
+
+    @model_validator(mode="after")
+    def _answerable(self) -> GatewaySettings:
+        if self.silent_after <= self.heartbeat:
+            raise ValueError(
+                f"gateway.silent_after ({self.silent_after:g} s) must be longer than gateway.heartbeat "
+                f"({self.heartbeat:g} s): clients that answer every ping would be let go"
+            )
+        return self
 
     @model_validator(mode="after")
     def _guarded(self) -> GatewaySettings:

@@ -7,7 +7,10 @@ import base64
 import socket
 from typing import Any
 
+import orjson
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agents.gateway import models
@@ -145,6 +148,58 @@ async def test_a_cursor_of_no_use_is_told(kafka: KafkaSettings) -> None:
                 hello, history = await receive(ws), await receive(ws)
                 assert (hello["resumed"], hello["reason"]) == (False, reason)
                 assert len(history["alerts"]) == 1
+
+
+async def test_a_cursor_whose_log_is_gone_is_told(kafka: KafkaSettings) -> None:
+    """Where Kafka has deleted some of what a client missed, it is told to begin anew, and gets what there is."""
+    async with writer(kafka) as w:
+        async with gateway(kafka) as g, g.live() as ws:
+            cursor = (await receive(ws))["cursor"]
+        await w.write(*[alert(id=f"old{i}") for i in range(20)])
+        await _delete_alerts(kafka)
+        await w.write(alert(id="new"))
+        async with gateway(kafka) as g, g.live(f"?cursor={cursor}") as ws:
+            hello, history = await receive(ws), await receive(ws)
+            assert (hello["resumed"], hello["reason"]) == (False, "cursor_too_old")
+            assert ([a["id"] for a in history["alerts"]], history["resumed"]) == (["new"], False)
+            async with g.live(f"?cursor={hello['cursor']}") as again:
+                assert (await receive(again))["reason"] == "resumed"
+
+
+async def _delete_alerts(kafka: KafkaSettings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.servers)
+    await admin.start()
+    try:
+        where = [TopicPartition(f"{kafka.prefix}alerts", p) for p in range(kafka.partitions)]
+        # -1: up to the end.
+        await admin.delete_records({p: RecordsToDelete(before_offset=-1) for p in where})
+    finally:
+        await admin.close()
+
+
+async def test_a_silent_client_is_let_go(kafka: KafkaSettings) -> None:
+    """Who answers no ping is closed with 4408 and counted; who answers stays."""
+    async with gateway(kafka, heartbeat=1, silent_after=3) as g, g.live() as mute, g.live() as alive:
+        hello, _ = await receive(alive), await receive(alive)
+        assert hello["heartbeat_s"] == 1
+        pings = 0
+
+        async def answering() -> None:
+            nonlocal pings
+            async for text in alive:
+                assert orjson.loads(text)["type"] == "ping"
+                pings += 1
+                await alive.send('{"type": "pong"}')
+
+        answers = asyncio.create_task(answering())
+        with pytest.raises(ConnectionClosed) as told:
+            await receive_until(mute, lambda _: False, timeout=15)
+        assert (told.value.rcvd.code, told.value.rcvd.reason) == (4408, "silent for 3 s")
+        await until(lambda: pings >= 5)
+        answers.cancel()
+        stats = await g.get("/api/health/websocket/stats")
+        assert (stats["connected"], stats["dropped_silent"]) == (1, 1)
+        assert stats["clients"][0]["last_pong"] is not None
 
 
 async def _has_alert(g: Running, alert_id: str) -> bool:

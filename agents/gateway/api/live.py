@@ -12,7 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 from agents.gateway.cursor import Cursor
 from agents.gateway.errors import error_body, reply
 from agents.gateway.guard import SUBPROTOCOL
-from agents.gateway.hub import HEARTBEAT_S, Client, encode
+from agents.gateway.hub import Client, encode
 from agents.gateway.present import alert_json, iso
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _greeting(gateway: Gateway, client: Client, cursor: Cursor | None, reason: s
         "time": iso(now),
         "resumed": resumed,
         "reason": reason,
-        "heartbeat_s": HEARTBEAT_S,
+        "heartbeat_s": gateway.hub.heartbeat_s,
         "cursor": at,
     }
     last = [] if resumed else [alert_json(a) for a in view.alerts.last(_HISTORY)]
