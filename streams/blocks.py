@@ -88,8 +88,7 @@ def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
     for _, value in sorted(kinds[NAMES].items()):
         for target, metric in orjson.loads(value):
             fold.series.row(target, metric)
-    fold.panes.grow(len(fold.series))
-    fold.rulebook.grow()
+    fold.grow()
     for (block, _), value in kinds[LATEST].items():
         _load_latest(fold, block, value)
     for value in kinds[TEXT].values():
@@ -97,7 +96,7 @@ def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
     fold.panes.advance(meta["head"])
     for (block, slot), value in kinds[PANE].items():
         _load_pane(fold, block, slot, value)
-    fold.panes.sum_closed()
+    fold.loaded()
 
 
 def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict[tuple[int, int], bytes]], int]:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.columnar import TargetList
 from streams import baseline
 from streams.evaluate import Change, Rulebook
 from streams.panes import PANE_MS, SLOTS, Panes, pane_of
 from streams.rules import Rule
 from streams.samples import Columns
-from streams.series import BLOCK, DEGRADED, HEALTHY, UNHEALTHY, Series
+from streams.series import BLOCK, Series
+from streams.status import Status
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -62,13 +64,11 @@ class Fold:
         self.panes = Panes(BLOCK)
         self.series = Series(labels_of)
         self.rulebook = Rulebook(rules, self.series, self.panes, declared)
-        self.health_every_ms = health_every_ms
+        self.status = Status(self.series, health_every_ms)
         self.dirty = Dirty()
         self.unrolled: set[tuple[int, int]] = set()
-        self._told: dict[int, float] = {}
-        self._untold: set[int] = set()
-        self._severe = np.array([r.severity == "critical" for r in rules], np.bool_)
-        self._warns = np.array([r.severity == "warning" for r in rules], np.bool_)
+        self._token = object()
+        self._text_rows = np.zeros(BLOCK, np.bool_)
 
     def advance(self, now_ms: float) -> None:
         """Move the windows on to `now_ms`."""
@@ -78,43 +78,78 @@ class Fold:
         """Fold the `good` samples of the record at `offset`, which the broker took at `appended_ms`."""
         self.advance(appended_ms)
         self.offset = offset
-        picked = np.flatnonzero(good)
+        whole = bool(good.all())
+        picked = np.arange(len(good)) if whole else np.flatnonzero(good)
         if not len(picked):
             return Outcome()
         before = len(self.series)
-        targets = columns.target
-        rows = [np.array([self.series.row(targets[i]) for i in picked.tolist()], np.int64)]
-        which, values = [picked], [columns.value[picked]]
+        own, once = self._rows_of(columns.targets)
+        if not whole:
+            own = own[picked]
+        rows, which, values = [own], [picked], [columns.value[picked]]
         for name, column in columns.metrics:
             has = picked[~np.isnan(column[picked])]
             if len(has):
+                targets = columns.targets.names
                 rows.append(np.array([self.series.row(targets[i], name) for i in has.tolist()], np.int64))
                 which.append(has)
                 values.append(column[has])
         if len(self.series) != before:
-            self.panes.grow(len(self.series))
-            self.rulebook.grow()
+            self.grow()
             self.dirty.names.update(range(before // BLOCK, (len(self.series) - 1) // BLOCK + 1))
-        row, sample, value = np.concatenate(rows), np.concatenate(which), np.concatenate(values)
-        is_main = np.arange(len(row)) < len(picked)
-        ok = columns.ok[sample] | ~is_main
-        time = columns.time[sample]
+        if len(rows) == 1:
+            row, value, is_main = own, values[0], np.ones(len(own), np.bool_)
+            ok, time = columns.ok[picked], columns.time[picked]
+        else:
+            row, sample, value = np.concatenate(rows), np.concatenate(which), np.concatenate(values)
+            is_main = np.arange(len(row)) < len(picked)
+            ok, time = columns.ok[sample] | ~is_main, columns.time[sample]
+            once = False
 
         panes = pane_of(time)
         kept = self.panes.accepts(panes)
-        slots = self.panes.add(row[kept], panes[kept], ok[kept], value[kept])
-        touched = set(np.unique((row[kept] // BLOCK) * SLOTS + slots).tolist())
-        changed_panes = {(key // SLOTS, key % SLOTS) for key in touched}
-        self.dirty.panes |= changed_panes
-        self.unrolled |= changed_panes
-        self.dirty.latest.update(np.unique(row // BLOCK).tolist())
+        if kept.all():
+            slots = self.panes.add(row, panes, ok, value, once=once)
+            self._touch(row, slots)
+        else:
+            self._touch(row[kept], self.panes.add(row[kept], panes[kept], ok[kept], value[kept], once=once))
 
-        for turn in _turns(row):
-            self._observe(row[turn], time[turn], ok[turn], value[turn], is_main[turn])
-        self._texts(columns, rows[0], picked)
-        changes = self.rulebook.judge(np.unique(row))
-        mains = np.unique(np.array(self.series.main, np.int64)[row] if len(rows) > 1 else row)
-        return Outcome(changes=changes, health=self._status(mains, appended_ms))
+        if once:
+            self._observe(row, time, ok, value, is_main)
+            distinct = row
+        else:
+            for turn in _turns(row):
+                self._observe(row[turn], time[turn], ok[turn], value[turn], is_main[turn])
+            distinct = np.unique(row)
+        self._texts(columns, own, picked)
+        changes = self.rulebook.judge(distinct)
+        self.status.note(changes)
+        mains = distinct if len(rows) == 1 else np.unique(own)
+        return Outcome(changes=changes, health=self.status.update(mains, appended_ms))
+
+    def grow(self) -> None:
+        """Make room for the rows that the series have gained."""
+        self.panes.grow(len(self.series))
+        self.rulebook.grow()
+        self.status.grow()
+        more = len(self.series["time"]) - len(self._text_rows)
+        self._text_rows = np.concatenate([self._text_rows, np.zeros(more, np.bool_)])
+
+    def _rows_of(self, targets: TargetList) -> tuple[Rows, bool]:
+        """Row of each target's own checks, and whether no target comes twice; worked out once a list."""
+        found: tuple[Rows, bool] | None = targets.notes.get(self._token)
+        if found is None:
+            rows = np.array([self.series.row(t) for t in targets.names], np.int64)
+            found = targets.notes[self._token] = rows, len(set(targets.names)) == len(targets.names)
+        return found
+
+    def _touch(self, rows: Rows, slots: Rows) -> None:
+        """Mark blocks and panes as changed since the last commit."""
+        blocks = rows // BLOCK
+        touched = {(key // SLOTS, key % SLOTS) for key in np.unique(blocks * SLOTS + slots).tolist()}
+        self.dirty.panes |= touched
+        self.unrolled |= touched
+        self.dirty.latest.update(np.unique(blocks).tolist())
 
     def _observe(self, rows: Rows, time: Floats, ok: NDArray[np.bool_], value: Floats, main: NDArray[np.bool_]) -> None:
         """Take in one sample of each of `rows`: latest values, baseline and score."""
@@ -136,50 +171,28 @@ class Fold:
         )
 
     def _texts(self, columns: Columns, rows: Rows, picked: NDArray[np.int64]) -> None:
+        """Keep the text of each target's latest sample that has one, and drop it with the next that has none."""
         texts = self.series.text
-        if not texts and not columns.text:
+        had = self._text_rows[rows]
+        if not columns.text and not had.any():
             return
-        for row, i in zip(rows.tolist(), picked.tolist(), strict=True):
+        for k, i in enumerate(picked.tolist()):
             new = columns.text.get(i)
-            if new != texts.get(row):
-                if new is None:
-                    del texts[row]
-                else:
-                    texts[row] = new
-                self.dirty.text.add(row // BLOCK)
-
-    def _status(self, mains: Rows, now_ms: float) -> list[int]:
-        """Bring the status of the targets at `mains` up to date; return those whose health is to be told."""
-        c, holds = self.series, self.rulebook.holds
-        severe: NDArray[np.bool_] = np.any(holds[:, mains] & self._severe[:, None], axis=0)
-        warns: NDArray[np.bool_] = np.any(holds[:, mains] & self._warns[:, None], axis=0)
-        for k, main in enumerate(mains.tolist()):
-            for row in c.metrics_of.get(main, ()):
-                severe[k] |= bool((holds[:, row] & self._severe).any())
-                warns[k] |= bool((holds[:, row] & self._warns).any())
-        failing = c["ok"][mains] == 0
-        status = np.where(severe, UNHEALTHY, np.where(warns | failing, DEGRADED, HEALTHY))
-        changed = status != c["status"][mains]
-        c["status"][mains] = status
-        c["since"][mains] = np.where(changed, c["time"][mains], c["since"][mains])
-        return self._tell(mains.tolist(), now_ms, changed.tolist())
-
-    def _tell(self, mains: list[int], now_ms: float, changed: list[bool]) -> list[int]:
-        """Those of `mains` whose health is to be told now; the others are remembered for `overdue`."""
-        due = []
-        for main, at_once in zip(mains, changed, strict=True):
-            if at_once or now_ms - self._told.get(main, -np.inf) >= self.health_every_ms:
-                due.append(main)
-                self._told[main] = now_ms
-                self._untold.discard(main)
+            if new is None and not had[k]:
+                continue
+            row = int(rows[k])
+            if new is None:
+                texts.pop(row, None)
             else:
-                self._untold.add(main)
-        return due
+                texts[row] = new
+            self._text_rows[row] = new is not None
+            self.dirty.text.add(row // BLOCK)
 
-    def overdue(self, now_ms: float) -> list[int]:
-        """Targets whose latest health was held back and is due at `now_ms`."""
-        held = sorted(self._untold)
-        return self._tell(held, now_ms, [False] * len(held))
+    def loaded(self) -> None:
+        """Work out what is not stored, after the state was filled from table entries."""
+        self._text_rows[list(self.series.text)] = True
+        self.status.count(self.rulebook)
+        self.panes.sum_closed()
 
 
 def _turns(rows: Rows) -> list[NDArray[np.int64]]:

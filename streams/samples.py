@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas import SampleBatch
+    from schemas.columnar import Batch, TargetList
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,7 +32,7 @@ class BatchError(ValueError):
 class Columns:
     """A batch as arrays; entry i of each is sample i. Times are milliseconds since the Unix epoch."""
 
-    target: list[str]
+    targets: TargetList
     time: Floats
     ok: Bools
     value: Floats
@@ -48,29 +49,25 @@ class Refused:
     rows: NDArray[np.int64]
 
 
-def columns_of(batch: SampleBatch, most: int) -> Columns:
+def columns_of(batch: Batch, most: int) -> Columns:
     """`batch` as columns. Raises BatchError where its arrays do not fit together, or it holds over `most`."""
-    n = len(batch.target)
+    n = len(batch.targets.names)
     if n > most:
         raise BatchError("oversized_batch", f"{n} samples in a batch; detect.max_batch is {most}")
     for name in ("time", "ok", "latency_ms"):
         if (have := len(getattr(batch, name))) != n:
             raise BatchError("malformed_batch", f"{n} targets but {have} entries in {name}")
-    if batch.sequence and len(batch.sequence) != n:
+    if len(batch.sequence) not in (0, n):
         raise BatchError("malformed_batch", f"{n} targets but {len(batch.sequence)} entries in sequence")
-    metrics = []
-    for metric in batch.metrics:
-        if not metric["name"] or len(metric["value"]) != n:
-            raise BatchError(
-                "malformed_batch", f"{n} targets but {len(metric['value'])} entries in metric {metric['name']!r}"
-            )
-        metrics.append((str(metric["name"]), np.array(metric["value"], np.float64)))
+    for metric, values in batch.metrics:
+        if not metric or len(values) != n:
+            raise BatchError("malformed_batch", f"{n} targets but {len(values)} entries in metric {metric!r}")
     return Columns(
-        target=batch.target,
-        time=np.array(batch.time, np.float64),
-        ok=np.array(batch.ok, np.bool_),
-        value=np.array(batch.latency_ms, np.float64),
-        metrics=metrics,
+        targets=batch.targets,
+        time=batch.time,
+        ok=batch.ok,
+        value=batch.latency_ms,
+        metrics=batch.metrics,
         text={d["row"]: (d["status"], d["message"]) for d in batch.details},
     )
 
@@ -89,13 +86,14 @@ def sift(
 
     `appended_ms` is when the broker took the record: the only clock here, so that a replay decides alike.
     """
-    good = np.ones(len(columns.target), np.bool_)
+    targets = columns.targets
+    good = np.ones(len(targets.names), np.bool_)
     refused: list[Refused] = []
 
     def refuse(reason: str, message: str, bad: Any) -> None:
         rows = np.flatnonzero(bad & good)
         if len(rows):
-            refused.append(Refused(reason, message.format(columns.target[rows[0]]), rows))
+            refused.append(Refused(reason, message.format(targets.names[rows[0]]), rows))
             good[rows] = False
 
     wrong = ~np.isfinite(columns.time) | np.isinf(columns.value) | (columns.value < 0)
@@ -112,11 +110,22 @@ def sift(
         f"more than {lateness_s:g} s behind the broker's clock: first of {{}}",
         columns.time <= appended_ms - lateness_s * 1000,
     )
-    stray = np.array([t == "" or partition_of(t, partitions) != partition for t in columns.target], np.bool_)
-    refuse("wrong_partition", f"target {{}} does not belong to partition {partition} of {partitions}", stray)
-    unknown = np.array([not known(t) for t in columns.target], np.bool_)
-    refuse("unknown_target", "no target {} in the configuration", unknown)
+    stray = _noted(targets, ("stray", partition), lambda t: t == "" or partition_of(t, partitions) != partition)
+    if stray is not None:
+        refuse("wrong_partition", f"target {{}} does not belong to partition {partition} of {partitions}", stray)
+    unknown = _noted(targets, "unknown", lambda t: not known(t))
+    if unknown is not None:
+        refuse("unknown_target", "no target {} in the configuration", unknown)
     return good, refused
+
+
+def _noted(targets: TargetList, what: object, bad: Callable[[str], bool]) -> Bools | None:
+    """Which targets are `bad`, None where none is; worked out once a list, as what makes them so never changes."""
+    if what not in targets.notes:
+        found = np.array([bad(t) for t in targets.names], np.bool_)
+        targets.notes[what] = found if found.any() else None
+    noted: Bools | None = targets.notes[what]
+    return noted
 
 
 def some_of(batch: SampleBatch, rows: NDArray[np.int64]) -> SampleBatch:

@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.letters import dead_letter
 from schemas import DeadLetter, DecodeError, SampleBatch, decode, encode
+from schemas.columnar import TargetLists, read
 from streams.samples import BatchError, Columns, columns_of, sift, some_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class Taken:
     letters: list[DeadLetter]
 
 
-def take(message: Any, settings: DetectSettings, known: Callable[[str], bool], partitions: int) -> Taken:
+def take(
+    message: Any, settings: DetectSettings, known: Callable[[str], bool], partitions: int, lists: TargetLists
+) -> Taken:
     """Read one Kafka `message` (topic, partition, offset, timestamp in seconds, key, value, headers)."""
     at = message.timestamp * 1000.0
 
@@ -48,8 +51,7 @@ def take(message: Any, settings: DetectSettings, known: Callable[[str], bool], p
         )
 
     try:
-        batch = decode(message.value, SampleBatch)
-        columns = columns_of(batch, settings.max_batch)
+        columns = columns_of(read(message.value, lists), settings.max_batch)
     except (DecodeError, BatchError) as error:
         return Taken(None, np.zeros(0, np.bool_), [letter(error.reason, str(error), message.value, 1)])
     good, refused = sift(
@@ -61,6 +63,9 @@ def take(message: Any, settings: DetectSettings, known: Callable[[str], bool], p
         partition=message.partition,
         partitions=partitions,
     )
+    if not refused:
+        return Taken(columns, good, [])
+    batch = decode(message.value, SampleBatch)
     letters = [letter(r.reason, r.message, encode(some_of(batch, r.rows)), len(r.rows)) for r in refused]
     return Taken(columns, good, letters)
 

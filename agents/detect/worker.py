@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.detect import intake, outputs
 from schemas import Record, encode
+from schemas.columnar import TargetLists
 from streams import blocks
 from streams.fold import Fold
 from streams.kafka import KafkaSettings, consumer_options, producer_options
@@ -59,6 +60,7 @@ class Worker:
         self._events: list[Any] = []
         self._sends: list[asyncio.Future[Any]] = []
         self._commit_lock = asyncio.Lock()
+        self._lists = TargetLists()
         self._producer = AIOKafkaProducer(**producer_options(kafka, "detect"))
         self._state_producer = AIOKafkaProducer(
             **{**producer_options(kafka, "detect-state"), "max_request_size": DETECT_STATE.max_record_bytes},
@@ -93,6 +95,7 @@ class Worker:
         earliest = await self.consumer().earliest_offsets(*sources)
         async with self._commit_lock:
             self._events.clear()
+            self._lists = TargetLists()  # its notes name rows of the states that are gone
             folds, positions = {}, {}
             for tp in sources:
                 fold = self._empty(tp.partition)
@@ -128,7 +131,7 @@ class Worker:
             return
         if message.offset > fold.offset + 1:
             await self._check_hole(message.partition, fold.offset + 1, message.offset)
-        taken = intake.take(message, self.settings, self._known, self.kafka.partitions)
+        taken = intake.take(message, self.settings, self._known, self.kafka.partitions, self._lists)
         for letter in taken.letters:
             log.warning("%s/%d/%d: %s", message.topic, message.partition, message.offset, letter.error)
             await self._send(DEAD_LETTERS, None, letter, 0)
@@ -162,7 +165,7 @@ class Worker:
         async with self._commit_lock:
             now = now_ms()
             for fold in self.folds.values():
-                for main in fold.overdue(now):
+                for main in fold.status.overdue(now):
                     told = outputs.health(fold, main)
                     await self._send(HEALTH, told.target, told, fold.partition)
                 for rollup in outputs.rollups(fold, now):

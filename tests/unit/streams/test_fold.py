@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import SampleBatch
+from schemas import SampleBatch, encode
+from schemas.columnar import TargetLists, read
 from streams import blocks
 from streams.fold import Fold, _turns
 from streams.rules import Rule
@@ -24,6 +25,11 @@ RULES = (
 T0 = 1_700_000_000_000.0
 
 
+def columns(batch: SampleBatch, most: int):
+    """The batch as detect reads it from the wire."""
+    return columns_of(read(encode(batch), TargetLists()), most)
+
+
 def make(partition: int = 0, rules=RULES, declared=None) -> Fold:
     return Fold(partition, rules, lambda t: {"target": t}, declared or {}, 5000.0)
 
@@ -38,8 +44,8 @@ def batch(targets, ok=True, latency=10.0, at=T0, cpu=None, **more) -> SampleBatc
 
 
 def put(fold: Fold, one: SampleBatch, offset: int, at: float = T0):
-    columns = columns_of(one, 10_000)
-    return fold.fold(columns, np.ones(len(one.target), np.bool_), offset, at)
+    some = columns(one, 10_000)
+    return fold.fold(some, np.ones(len(one.target), np.bool_), offset, at)
 
 
 def same(a: Fold, b: Fold) -> None:
@@ -121,9 +127,9 @@ def test_health_held_back_is_told_when_due():
     fold = make()
     put(fold, batch(["a", "b"], at=T0), 0, T0)
     put(fold, batch(["a"], at=T0 + 1000), 1, T0 + 1000)
-    assert fold.overdue(T0 + 4999) == []
-    assert fold.overdue(T0 + 5000) == [0]
-    assert fold.overdue(T0 + 60_000) == []
+    assert fold.status.overdue(T0 + 4999) == []
+    assert fold.status.overdue(T0 + 5000) == [0]
+    assert fold.status.overdue(T0 + 60_000) == []
 
 
 def test_sample_older_than_the_latest_changes_no_latest_value():

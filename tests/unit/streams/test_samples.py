@@ -7,11 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from schemas import SampleBatch
+from schemas import SampleBatch, encode
+from schemas.columnar import TargetLists, read
 from streams.partition import partition_of
 from streams.samples import BatchError, columns_of, sift, some_of
 
 NOW = 1_700_000_000_000.0
+
+
+def columns(batch: SampleBatch, most: int):
+    """The batch as detect reads it from the wire."""
+    return columns_of(read(encode(batch), TargetLists()), most)
 
 
 def batch(**more) -> SampleBatch:
@@ -35,14 +41,14 @@ def batch(**more) -> SampleBatch:
 def test_arrays_that_do_not_fit_are_refused(more):
     """A batch whose arrays are of different lengths is no batch."""
     with pytest.raises(BatchError) as caught:
-        columns_of(batch(**more), 100)
+        columns(batch(**more), 100)
     assert caught.value.reason == "malformed_batch"
 
 
 def test_oversized_batch_is_refused():
     """A batch over the limit is refused whole."""
     with pytest.raises(BatchError) as caught:
-        columns_of(batch(), 1)
+        columns(batch(), 1)
     assert caught.value.reason == "oversized_batch"
 
 
@@ -59,7 +65,7 @@ def test_each_bad_sample_has_its_reason_and_the_rest_goes_on():
         metrics=[{"name": "m", "value": [c.get("metric", math.nan) for c in cases.values()]}],
     )  # fmt: skip
     good, refused = sift(
-        columns_of(one, 100), appended_ms=NOW, future_s=60, lateness_s=3600, known=lambda t: t != "unknown", partition=0, partitions=1,
+        columns(one, 100), appended_ms=NOW, future_s=60, lateness_s=3600, known=lambda t: t != "unknown", partition=0, partitions=1,
     )  # fmt: skip
     names = list(cases)
     assert [names[i] for i in np.flatnonzero(good)] == ["good", "edge"]
@@ -75,10 +81,10 @@ def test_each_bad_sample_has_its_reason_and_the_rest_goes_on():
 def test_sample_of_another_partition_is_refused():
     """A target has one home; samples that came to another would be counted apart from the rest."""
     home = partition_of("a", 4)
-    columns = columns_of(batch(target=["a", "a"]), 10)
+    both = columns(batch(target=["a", "a"]), 10)
     for partition in range(4):
         good, _ = sift(
-            columns,
+            both,
             appended_ms=NOW,
             future_s=60,
             lateness_s=60,
