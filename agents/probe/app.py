@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("probestream.probe")
 
 _READY_WITHIN_S = 3.0
+_MOST_FILES = 65_536
 _FLUSH_S, _CANCEL_S = 1.5, 1.0
 
 
@@ -42,6 +44,7 @@ async def run(
 
     `ready` is called once when demands are listened to, or after three seconds without Kafka: checks run regardless.
     """
+    _raise_file_limit()
     probe = settings.name or socket.gethostname()
     watched = tuple(target for target in targets if target.kind in KINDS)
     outbox = Outbox(kafka, probe)
@@ -66,6 +69,15 @@ async def run(
         finally:
             await _cancel(*working, stopping, announcing)
             await outbox.close(_FLUSH_S)
+
+
+def _raise_file_limit() -> None:
+    """Ask for as many open files as this process may have: each target may hold a connection, and 1024 is soon used."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # then it stays as it is, and a probe that lacks one says so
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _announce(demands: Demands, ready: Callable[[], None]) -> None:

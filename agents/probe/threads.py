@@ -28,8 +28,8 @@ async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
 
     Raises TooManyBlockedError where none gets free within the caller's patience of a second.
     """
-    deadline = 1.0
-    while not _slots.acquire(blocking=False):
+    deadline, slots = 1.0, _slots
+    while not slots.acquire(blocking=False):
         if deadline <= 0:
             raise TooManyBlockedError(f"{_MOST} look-ups are under way and none comes back: a name server is hanging")
         await asyncio.sleep(0.02)
@@ -52,7 +52,7 @@ async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
         except BaseException as raised:  # it is raised again, in the caller
             error = raised
         finally:
-            _slots.release()
+            slots.release()
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:  # the loop is closed: nobody waits any more

@@ -39,7 +39,6 @@ class Timeline:
         self.spent: dict[str, float] = {}
         self.stage = "prepare"
         self.connected = self.answered = False
-        self.ip = ""
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:  # noqa: ARG002 - httpcore's signature
         """An event of httpcore, such as "connection.connect_tcp.started"."""

@@ -53,16 +53,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         if line is not None:
             line.start("connect")
 
-        async def connect(address: str) -> tuple[str, httpcore.AsyncNetworkStream]:
-            return address, await self._plain.connect_tcp(address, port, timeout, local_address, socket_options)
+        async def connect(address: str) -> httpcore.AsyncNetworkStream:
+            return await self._plain.connect_tcp(address, port, timeout, local_address, socket_options)
 
-        async def close(opened: tuple[str, httpcore.AsyncNetworkStream]) -> None:
-            await opened[1].aclose()
-
-        address, stream = await first_of(addresses, connect, close)
-        if line is not None:
-            line.ip = address
-        return _Closing(stream)
+        return _Closing(await first_of(addresses, connect, lambda stream: stream.aclose()))
 
     async def sleep(self, seconds: float) -> None:
         await self._plain.sleep(seconds)

@@ -16,8 +16,9 @@ import httpx
 
 from agents.probe import timeline
 from agents.probe.certificate import not_after
-from agents.probe.conditions import Answer, parse
+from agents.probe.conditions import parse
 from agents.probe.observation import Observation
+from agents.probe.operands import Answer
 from agents.probe.problems import explain
 from agents.probe.rate_limit import metrics_of
 from agents.probe.timeline import Timeline
@@ -42,6 +43,7 @@ class _Got:
     headers: httpx.Headers
     body: bytes
     cut: bool
+    ip: str
     certificate_s: float | None
 
 
@@ -79,7 +81,7 @@ def _judge(spec: HttpCheck, got: _Got, line: Timeline) -> Observation:
         connected=True,
         status=got.status,
         response_ms=latency_ms,
-        ip=line.ip,
+        ip=got.ip,
         certificate_s=got.certificate_s,
         headers=got.headers,
         body=got.body,
@@ -103,15 +105,18 @@ async def _fetch(client: httpx.AsyncClient, spec: HttpCheck, line: Timeline, mos
     for _ in range(_MOST_REDIRECTS + 1):
         response = await _send(client, request, line)
         try:
+            # Before the body: where that is cut, the connection is closed and knows nothing any more.
+            ip, certificate_s = _peer(response), _certificate_s(response)
             following = response.next_request if spec.follow_redirects else None
             body, cut = await _read(response, most)
         finally:
             await response.aclose()
         if following is None:
-            return _Got(response.status_code, response.headers, body, cut, _certificate_s(response))
-        if _origin(following.url) != _origin(request.url):
+            return _Got(response.status_code, response.headers, body, cut, ip, certificate_s)
+        if not _same_service(request.url, following.url):
             for name in spec.headers:  # they may hold the key to the first host, and are nobody else's business
-                following.headers.pop(name, None)
+                if name.lower() != "host":  # which httpx has set anew
+                    following.headers.pop(name, None)
         request = following
     raise TooManyRedirectsError
 
@@ -149,6 +154,12 @@ async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
     return bytes(body), False
 
 
+def _peer(response: httpx.Response) -> str:
+    """The IP address that answered, or nothing where it has hung up already."""
+    address = response.extensions["network_stream"].get_extra_info("server_addr")
+    return str(address[0]) if address else ""
+
+
 def _certificate_s(response: httpx.Response) -> float | None:
     """Seconds for which the server's certificate is still good; None without TLS."""
     tls = response.extensions["network_stream"].get_extra_info("ssl_object")
@@ -162,8 +173,10 @@ def _where(url: str) -> str:
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+def _same_service(a: httpx.URL, b: httpx.URL) -> bool:
+    """Whether `b`, to which `a` redirects, is of the same origin, or the same host with TLS."""
+    upgraded = (a.scheme, b.scheme) == ("http", "https") and a.port is None and b.port is None
+    return a.host == b.host and (upgraded or (a.scheme, a.port) == (b.scheme, b.port))
 
 
 class Clients:

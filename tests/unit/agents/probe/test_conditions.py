@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.probe.conditions import Answer, ConditionError, parse
+from agents.probe.conditions import ConditionError, parse
+from agents.probe.operands import Answer
 
 BODY = b"""{"user": {"name": "john", "age": 41}, "items": [{"id": 1}, {"id": 2}], "version": "1.10", "price": 1.5, "hex": "0x1F",
     "flag": true, "nothing": null, "empty": "", "path": "/a/b", "big": 9007199254740993}"""

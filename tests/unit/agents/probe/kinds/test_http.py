@@ -8,11 +8,13 @@ import math
 import time
 import zlib
 
+import httpx
 import psutil
 import pytest
 
 from agents.probe import dial, guard, transport
 from agents.probe.context import Context
+from agents.probe.kinds import http
 from agents.probe.once import check_once
 from agents.probe.runner import observe
 from agents.probe.settings import HttpCheck, Target
@@ -68,9 +70,11 @@ async def test_the_stages_add_up(web):
 
 async def test_a_connection_is_used_again(web):
     """Checks of a target share a connection, and report no time for connecting from the second on."""
-    t = target(web.url())
+    t = target(web.url("/", "localhost"), conditions=["[STATUS] == 200", "[IP] == 127.0.0.1"])
     async with Context() as ctx:
         first, second = await observe(t, ctx), await observe(t, ctx)
+    assert first.ok, first.message
+    assert second.ok, second.message
     assert web.connections == 1
     assert "http.connect_ms" in first.metrics
     assert "http.connect_ms" not in second.metrics
@@ -265,11 +269,21 @@ async def test_redirects(web):
     assert (await check_once(target(web.url("/loop"), follow_redirects=True))).status == "too_many_redirects"
     async with HttpService() as other:
         web.redirect(other.url("/"), path="/away")
-        await check_once(target(web.url("/away"), follow_redirects=True, headers={"X-Key": "k", "Authorization": "s"}))
+        await check_once(target(web.url("/away"), follow_redirects=True, headers={"X-Key": "k", "Authorization": "s", "Host": "shop.example"}))  # fmt: skip
         assert web.requests[-1].headers["x-key"] == "k"
+        assert (web.requests[-1].headers["host"], other.requests[0].headers["host"]) == ("shop.example", other.address)
         assert not {"x-key", "authorization"} & set(other.requests[0].headers)
     web.redirect("gopher://127.0.0.1/", path="/odd")
     assert not (await check_once(target(web.url("/odd"), follow_redirects=True))).ok
+
+
+def test_the_same_service():
+    """Headers go along to the same origin, and to the same host with TLS, as httpx has it for Authorization."""
+    url = httpx.URL("http://a.example/x")
+    same = ["http://a.example/y", "https://a.example/", "http://a.example:80/"]
+    others = ["http://b.example/", "http://a.example:81/", "https://a.example:8443/", "https://a.example.evil/"]
+    assert [http._same_service(url, httpx.URL(u)) for u in same + others] == [True] * 3 + [False] * 4
+    assert not http._same_service(httpx.URL("https://a.example/"), url)
 
 
 async def test_cookies_are_not_kept(web):
