@@ -18,8 +18,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    cast,
     create_engine,
     event,
+    func,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
@@ -27,7 +29,7 @@ from sqlalchemy.engine import make_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine
 
 METADATA = MetaData()
 
@@ -48,22 +50,30 @@ ALERTS = Table(
     sqlite_with_rowid=False,
 )
 
-ROLLUPS = Table(
-    "rollups",
-    METADATA,
-    Column("target", Text, primary_key=True),
-    Column("metric", Text, primary_key=True),
-    Column("pane_start", Double, primary_key=True),
-    Column("pane_ms", Integer, nullable=False),
-    Column("count", Double, nullable=False),
-    Column("errors", Double, nullable=False),
-    Column("value_count", Double, nullable=False),
-    Column("value_sum", Double, nullable=False),
-    Column("value_min", Double),
-    Column("value_max", Double),
-    Index("rollups_pane_start", "pane_start"),
-    sqlite_with_rowid=False,
-)
+
+def _rollups(name: str) -> Table:
+    return Table(
+        name,
+        METADATA,
+        Column("target", Text, primary_key=True),
+        Column("metric", Text, primary_key=True),
+        Column("pane_start", Double, primary_key=True),
+        Column("pane_ms", Integer, nullable=False),
+        Column("count", Double, nullable=False),
+        Column("errors", Double, nullable=False),
+        Column("value_count", Double, nullable=False),
+        Column("value_sum", Double, nullable=False),
+        Column("value_min", Double),
+        Column("value_max", Double),
+        Index(f"{name}_pane_start", "pane_start"),
+        sqlite_with_rowid=False,
+    )
+
+
+# Panes as they come; when they are older than storage.keep_panes, they are merged into the second table's long ones.
+ROLLUPS = _rollups("rollups")
+MERGED = _rollups("rollups_merged")
+MERGED_MS = 300_000
 
 NOTIFICATIONS = Table(
     "notifications",
@@ -142,6 +152,11 @@ def _pragmas(connection: Any, _record: Any) -> None:
     # offsets are lost together with the rows.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def whole(connection: Connection, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """`value`, which is not negative, without its fraction: SQLite may lack floor, PostgreSQL's cast rounds."""
+    return cast(value, BigInteger) if connection.dialect.name == "sqlite" else func.floor(value)
 
 
 def create_tables(engine: Engine) -> None:

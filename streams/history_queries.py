@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import BigInteger, and_, cast, func, literal_column, or_, select
+from sqlalchemy import and_, func, literal_column, or_, select, union_all
 
-from streams.history import ALERTS, NOTIFICATIONS, ROLLUPS, STATUS_CHANGES
+from streams.history import ALERTS, MERGED, MERGED_MS, NOTIFICATIONS, ROLLUPS, STATUS_CHANGES, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection, Subquery
 
 ENDED = ("resolved", "cancelled")
 ACTIVE = ("firing", "acknowledged", "snoozed", "suppressed", "escalated")
@@ -108,8 +108,8 @@ def series(
 
     The empty metric is the target's own checks, whose values are latencies.
     """
-    rows = ROLLUPS.c
-    step = _whole(connection, (rows.pane_start - start) / step_ms).label("step")
+    rows = _panes(target, metric, start, end).c
+    step = whole(connection, (rows.pane_start - start) / step_ms).label("step")
     query = (
         select(
             step,
@@ -120,16 +120,28 @@ def series(
             func.min(rows.value_min),
             func.max(rows.value_max),
         )
-        .where(rows.target == target, rows.metric == metric, rows.pane_start >= start, rows.pane_start < end)
         .group_by(literal_column("step"))
         .order_by(literal_column("step"))
     )
     return [_point(tuple(row), start, step_ms) for row in connection.execute(query)]
 
 
-def _whole(connection: Connection, value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """`value`, which is not negative, without its fraction: SQLite may lack floor, PostgreSQL's cast rounds."""
-    return cast(value, BigInteger) if connection.dialect.name == "sqlite" else func.floor(value)
+def _panes(target: str, metric: str, start: float, end: float) -> Subquery:
+    """The panes of a series that began from `start` up to `end`: the merged ones, and those that are yet to be merged.
+
+    Panes are merged from the oldest on. So one that is older than a merged one comes from reading the log again, is
+    merged already, and must not count twice.
+    """
+    names = ("pane_start", "count", "errors", "value_count", "value_sum", "value_min", "value_max")
+    fine, merged = (
+        select(*[table.c[n] for n in names]).where(
+            table.c.target == target, table.c.metric == metric, table.c.pane_start >= start, table.c.pane_start < end
+        )
+        for table in (ROLLUPS, MERGED)
+    )
+    last = select(func.max(MERGED.c.pane_start)).where(MERGED.c.target == target, MERGED.c.metric == metric)
+    fine = fine.where(ROLLUPS.c.pane_start >= func.coalesce(last.scalar_subquery() + MERGED_MS, start))
+    return union_all(fine, merged).subquery()
 
 
 def _point(row: tuple[Any, ...], start: float, step_ms: float) -> Point:
@@ -146,9 +158,7 @@ def _point(row: tuple[Any, ...], start: float, step_ms: float) -> Point:
 
 def uptime(connection: Connection, target: str, start: float, end: float) -> Uptime:
     """The checks of `target` from `start` up to `end`."""
-    rows = ROLLUPS.c
-    query = select(func.coalesce(func.sum(rows.count), 0.0), func.coalesce(func.sum(rows.errors), 0.0)).where(
-        rows.target == target, rows.metric == "", rows.pane_start >= start, rows.pane_start < end
-    )
+    rows = _panes(target, "", start, end).c
+    query = select(func.coalesce(func.sum(rows.count), 0.0), func.coalesce(func.sum(rows.errors), 0.0))
     count, errors = connection.execute(query).one()
     return Uptime(float(count), float(errors))

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agents.history.intake import Intake
+from agents.history.merge import merge_some
 from agents.history.retry import until_done
 from agents.history.store import Store
 from streams.history import connect
@@ -41,7 +43,7 @@ async def run(
     try:
         if not await until_done(store.prepare, stop, "the SQL history cannot be prepared"):
             return
-        sweeper = asyncio.create_task(_sweep(store, settings.keep, stop), name="history-sweep")
+        sweeper = asyncio.create_task(_sweep(store, settings, stop), name="history-sweep")
         async with Intake(kafka, store, stop) as intake:
             await intake.work(ready)
     finally:
@@ -52,16 +54,23 @@ async def run(
         await asyncio.to_thread(engine.dispose)
 
 
-async def _sweep(store: Store, keep_s: float, stop: asyncio.Event) -> None:
+async def _sweep(store: Store, settings: StorageSettings, stop: asyncio.Event) -> None:
     while not stop.is_set():
-        gone = 0
-        try:
-            while chunk := await asyncio.to_thread(store.sweep, now_ms() - keep_s * 1000.0):
-                gone += chunk
-                await asyncio.sleep(0.05)  # the writer's turn
-        except Exception:  # whatever SQL raises: what is too old now still is in an hour
-            _log.warning("old rows could not be deleted, will try again", exc_info=True)
-        if gone:
-            _log.info("deleted %d rows older than storage.keep", gone)
+        keep, keep_panes = (now_ms() - seconds * 1000.0 for seconds in (settings.keep, settings.keep_panes))
+        await _in_steps(partial(store.sweep, keep), "deleted %d rows older than storage.keep")
+        await _in_steps(partial(merge_some, store.engine, keep_panes), "merged %d panes older than storage.keep_panes")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _SWEEP_EVERY_S)
+
+
+async def _in_steps(step: Callable[[], int], told: str) -> None:
+    """Do `step` until there is nothing more to do."""
+    done = 0
+    try:
+        while some := await asyncio.to_thread(step):
+            done += some
+            await asyncio.sleep(0.05)  # the writer's turn
+    except Exception:  # whatever SQL raises: what is too old now still is in an hour
+        _log.warning("old rows could not be cleared, will try again", exc_info=True)
+    if done:
+        _log.info(told, done)

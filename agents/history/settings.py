@@ -15,3 +15,8 @@ class StorageSettings(Settings):
         default=None, description="SQLAlchemy URL; empty for a SQLite file in the data folder."
     )
     keep: Duration = Field(default=35 * 86400.0, description="How long rollups, alerts and notifications stay.")
+    keep_panes: Duration = Field(
+        default=2 * 86400.0,
+        ge=7200.0,
+        description="How long rollups stay as fine as they come; after that they are merged into five minutes each.",
+    )

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, tuple_, update
 
 from agents.history.rows import KEPT_AS_THEY_ARE, Rows
-from streams.history import ALERTS, METADATA, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, create_tables, upsert
+from streams.history import (
+    ALERTS,
+    MERGED,
+    METADATA,
+    NOTIFICATIONS,
+    OFFSETS,
+    ROLLUPS,
+    STATUS_CHANGES,
+    create_tables,
+    upsert,
+)
 from streams.history_queries import ENDED
 
 if TYPE_CHECKING:
@@ -73,6 +83,7 @@ class Store:
         gone = 0
         for table, old in (
             (ROLLUPS, ROLLUPS.c.pane_start < cutoff),
+            (MERGED, MERGED.c.pane_start < cutoff),
             (NOTIFICATIONS, NOTIFICATIONS.c.at < cutoff),
             (STATUS_CHANGES, STATUS_CHANGES.c.since < cutoff),
         ):

@@ -148,6 +148,11 @@ async def test_series_come_from_memory_and_from_sql(kafka: KafkaSettings, tmp_pa
             up = await g.get("/api/targets/shop/uptime?hours=24")
             models.UptimeAnswer.model_validate(up)
             assert (up["count"], up["uptime"]) == (15, pytest.approx(1 - 7 / 15))
+            # Long spans have steps that are whole panes of the history's long ones.
+            for minutes in (1440, 2880, 10_080, 50_400):
+                found = await g.get(f"/api/targets/shop/series?minutes={minutes}")
+                assert found["step_s"] < 300 or found["step_s"] % 300 == 0, found["step_s"]
+                assert minutes * 60 / found["step_s"] <= 400
         assert (await g.get("/api/targets/shop/uptime?hours=1"))["count"] == 5
         await g.get("/api/targets/nope/series", 404)
         await g.get("/api/targets/shop/series?minutes=nan", 422)

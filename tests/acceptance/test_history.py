@@ -17,7 +17,7 @@ from agents.history.app import run
 from agents.history.settings import StorageSettings
 from schemas import DeadLetter, decode, encode
 from streams import history_queries as queries
-from streams.history import ALERTS, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, connect
+from streams.history import ALERTS, MERGED, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, connect
 from streams.kafka import KafkaSettings, consumer_options
 from streams.units import now_ms
 from tests.kit.gateway import gateway
@@ -212,12 +212,13 @@ async def test_bad_records_become_dead_letters(kafka: KafkaSettings, url: str) -
 
 
 async def test_what_is_too_old_goes(kafka: KafkaSettings, url: str) -> None:
-    """Rows older than storage.keep are deleted at the start, but no alert that has not ended."""
+    """At the start rows older than storage.keep go, but no alert that has not ended; older panes are merged."""
     day, now = 86_400_000.0, now_ms()
     settings = StorageSettings(keep=30 * 86_400)
     async with writer(kafka) as w:
         await w.write(
             rollup(now - 40 * day, {"shop": (1, 0, 1)}),
+            rollup(now - 3 * day, {"shop": (1, 0, 1)}),
             rollup(now - 1 * day, {"shop": (1, 0, 1)}),
             notification(at=now - 40 * day),
             alert(id="ended", number=1, at=now - 41 * day),
@@ -225,9 +226,10 @@ async def test_what_is_too_old_goes(kafka: KafkaSettings, url: str) -> None:
             alert(id="fires", at=now - 41 * day),
         )
         async with running(run, kafka=kafka, settings=settings, url=url):
-            await until(lambda: count(url, ALERTS) == 3 and count(url, ROLLUPS) == 2 and count(url, NOTIFICATIONS) == 1)
+            await until(lambda: count(url, ALERTS) == 3 and count(url, ROLLUPS) == 3 and count(url, NOTIFICATIONS) == 1)
         async with running(run, kafka=kafka, settings=settings, url=url):
             await until(lambda: count(url, ALERTS) == 1 and count(url, ROLLUPS) == 1 and count(url, NOTIFICATIONS) == 0)
+            await until(lambda: count(url, MERGED) == 1)
     assert rows(url, ALERTS)[0]["id"] == "fires"
 
 

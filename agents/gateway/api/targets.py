@@ -15,6 +15,7 @@ from agents.gateway.context import Gateway, Ready
 from agents.gateway.errors import ApiError, reply
 from agents.gateway.present import alert_json, iso, points_json
 from streams import history_queries as queries
+from streams.history import MERGED_MS
 
 router = APIRouter(prefix="/api/targets", tags=["targets"])
 _NOT_FOUND: dict[int | str, dict[str, object]] = {404: {"model": models.Error}}
@@ -42,6 +43,8 @@ async def series(
     _known(gateway, name)
     pane = gateway.view.panes.pane_ms
     least = math.ceil(minutes * 60_000.0 / _POINTS / pane) * pane
+    if least > MERGED_MS:  # the history's merged panes then fit into steps: none has more of them than the next
+        least = math.ceil(least / MERGED_MS) * MERGED_MS
     step = least if step_s is None else max(pane, math.ceil(step_s * 1000.0 / pane) * pane)
     # Steps begin at the same times whenever one asks, so that a line does not wobble while it is refreshed.
     end = math.floor(gateway.now() / step) * step + step
