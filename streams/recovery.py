@@ -5,6 +5,11 @@ Faust 0.15.3 ends a recovery with: resume the source partitions, seek them to th
 read position is past it. Here the order is: seek, resume the flow, resume the partitions. So nothing is fetched
 before the queues are clean.
 
+Before the seek the flow is stopped, and the fetch that is under way is waited for. Faust hands it the *live* set of
+active partitions; when the changelogs are paused that set becomes empty, which aiokafka takes for "all". So it brings
+in source records that nobody asked for, moves the position past them, and, finding the flow stopped, seeks the
+committed offsets, all at its own time: over a position that was sought meanwhile, it would leave a hole.
+
 The position comes from the state rather than from the consumer group: `restored` is called when the tables are
 whole again, and says which offset of which source partition comes next.
 """
@@ -12,19 +17,59 @@ whole again, and says which offset of which source partition comes next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
+_TURNS_TO_LET_GO = 100
+
 Restored = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+
+
+class Fetches:
+    """Knows whether a consumer's fetch is under way, and can hold the fetch loop off for a while."""
+
+    def __init__(self, consumer: Any) -> None:
+        self.consumer = consumer
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._fetch, self._seek = consumer._getmany, consumer.perform_seek  # noqa: SLF001 - there is no public seam
+        consumer._getmany = self._watched  # noqa: SLF001
+
+    async def _watched(self, *args: Any, **more: Any) -> Any:
+        self._idle.clear()
+        try:
+            return await self._fetch(*args, **more)
+        finally:
+            self._idle.set()
+
+    @contextlib.asynccontextmanager
+    async def stopped(self) -> AsyncIterator[None]:
+        """With the flow stopped: no fetch is under way in here, and the fetch loop seeks nothing by itself."""
+
+        async def nothing() -> None:
+            """What the fetch loop does in place of its own seek: the one in here comes after it."""
+
+        self.consumer.perform_seek = nothing
+        try:
+            await self._idle.wait()
+            for _ in range(_TURNS_TO_LET_GO):
+                await asyncio.sleep(0)
+            self.consumer.perform_seek = self._seek
+            yield
+        finally:
+            self.consumer.perform_seek = self._seek
 
 
 class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
     """Recovery that seeks before anything is fetched."""
 
     restored: Restored
+    fetches: Fetches
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Bring the tables to life, then the source partitions, in an order that loses nothing."""
@@ -42,9 +87,12 @@ class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
             return
         sources = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
         if sources:
-            await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
-            positions = await self.restored(sources)
-            await self._wait(consumer.seek_wait(dict(positions)), timeout=app.conf.broker_request_timeout)
+            consumer.stop_flow()
+            app.flow_control.suspend()
+            async with self.fetches.stopped():
+                await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
+                positions = await self.restored(sources)
+                await self._wait(consumer.seek_wait(dict(positions)), timeout=app.conf.broker_request_timeout)
         self.completed.set()
         app.flow_control.resume()
         consumer.resume_flow()
@@ -70,9 +118,11 @@ def table_manager(restored: Restored) -> type[TableManager]:
                     self.app, self, beacon=self.beacon, loop=self.loop
                 )
                 self._seek_first.restored = restored
+                self._seek_first.fetches = Fetches(self.app.consumer)
             return self._seek_first
 
         async def on_start(self) -> None:
+            _ = self.recovery  # made now, so that it sees the first fetch begin
             # Faust sleeps a second here for tables that are defined late; ours are defined before the start.
             await self._update_channels()
             await self.recovery.start()

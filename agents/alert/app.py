@@ -47,7 +47,7 @@ async def run(
     async def alert(stream: Any) -> None:
         async for event in stream.noack().events():
             try:
-                worker.take(event)
+                await worker.take(event)
             except Exception:
                 # Leaving the loop would acknowledge the event: stay, un-acknowledged, until the restart.
                 log.exception("cannot go on with finding %s", event.message.offset)

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
 
 from agents.alert.sent import already_sent
+from agents.holes import check_hole
 from agents.letters import dead_letter
 from schemas import Alert, Control, DecodeError, Finding, decode, encode
 from streams import lifecycle
@@ -35,6 +37,18 @@ if TYPE_CHECKING:
     from streams.rules import Rule
 
 log = logging.getLogger("probestream.alert")
+
+# Table entry of a partition: the offset up to which its findings are in the lives.
+_META = b"\0offset/"
+_OFFSET = struct.Struct("<q")
+
+
+def _meta(partition: int) -> bytes:
+    return _META + str(partition).encode()
+
+
+def _offset(entry: bytes | None) -> int:
+    return -1 if entry is None else int(_OFFSET.unpack(entry)[0])
 
 
 class Worker:
@@ -72,9 +86,15 @@ class Worker:
         self._forget()
         consumer = self.consumer()
         ends = await consumer.highwaters(*sources)
-        positions = {tp.partition: await consumer.position(tp) or 0 for tp in sources}
+        earliest = await consumer.earliest_offsets(*sources)
+        positions = {
+            tp.partition: max(_offset(self.table.data.get(_meta(tp.partition))) + 1, earliest.get(tp) or 0)
+            for tp in sources
+        }
         lives: dict[int, dict[str, Life]] = {p: {} for p in positions}
         for key, value in self.table.data.items():
+            if key.startswith(_META):
+                continue
             partition = partition_of(key.decode(), self.kafka.partitions)
             if partition in lives:
                 lives[partition][key.decode()] = Life.load(value)
@@ -92,7 +112,7 @@ class Worker:
         self._by_id = {life.id: life for held in lives.values() for life in held.values() if life.active}
         for control in self.acknowledged.values():
             self._acknowledge(control)
-        return {}
+        return {tp: positions[tp.partition] for tp in sources}
 
     def _adopt(self, partition: int, life: Life) -> None:
         self.lives[partition][life.key] = life
@@ -112,14 +132,16 @@ class Worker:
         """Offset of the last finding read, by partition."""
         return dict(self._seen)
 
-    def take(self, event: Any) -> None:
-        """Take in one finding; `flush` stores and tells what it changed."""
+    async def take(self, event: Any) -> None:
+        """Take in one finding; `flush` stores and tells what it changed. Raises HoleError where one is missing."""
         message = event.message
         lives = self.lives.get(message.partition)
         if lives is None:
-            event.ack()
-            return
-        self._seen[message.partition] = message.offset
+            return  # of a partition that was just given up; whoever has it next reads it
+        seen = self._seen[message.partition]
+        if message.offset > seen + 1:
+            await check_hole(self.kafka, message.topic, message.partition, seen + 1, message.offset)
+        self._seen[message.partition] = max(seen, message.offset)
         self._events.append(event)
         at = message.timestamp * 1000.0
         try:
@@ -221,9 +243,16 @@ class Worker:
                 partition = partition_of(life.key, self.kafka.partitions)
                 key = life.key.encode()
                 sends.append(await self._producer.send(self._state, key=key, value=entry, partition=partition))
+            # After the lives, on the same partition: what says how far the findings are folded is never ahead of them.
+            reached = {_meta(e.message.partition): e.message for e in events}
+            for key, message in reached.items():
+                value = _OFFSET.pack(message.offset)
+                sends.append(await self._producer.send(self._state, key=key, value=value, partition=message.partition))
             await asyncio.gather(*sends)
             for life, entry in entries:
                 self.table.data[life.key.encode()] = entry
+            for key, message in reached.items():
+                self.table.data[key] = _OFFSET.pack(message.offset)
             sends = []
             for life, transition in told:
                 partition = partition_of(life.key, self.kafka.partitions)

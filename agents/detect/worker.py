@@ -14,14 +14,15 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from agents.detect import intake, outputs
+from agents.holes import check_hole
 from schemas import Record, encode
 from schemas.columnar import TargetLists
 from streams import blocks
 from streams.fold import Fold
-from streams.kafka import KafkaSettings, consumer_options, producer_options
+from streams.kafka import KafkaSettings, producer_options
 from streams.panes import SLOTS
 from streams.partition import partition_of
 from streams.series import BLOCK
@@ -41,10 +42,6 @@ _BATCH_BYTES = DETECT_STATE.max_record_bytes - 65_536
 _COMMIT_EARLY_BYTES = 4 * 1024 * 1024
 
 
-class HoleError(RuntimeError):
-    """Records are missing between what the state has and what came."""
-
-
 class Worker:
     """All partitions of this process."""
 
@@ -61,6 +58,7 @@ class Worker:
         self._sends: list[asyncio.Future[Any]] = []
         self._commit_lock = asyncio.Lock()
         self._lists = TargetLists()
+        self._stored: dict[int, int] = {}
         self._producer = AIOKafkaProducer(**producer_options(kafka, "detect"))
         self._state_producer = AIOKafkaProducer(
             **{**producer_options(kafka, "detect-state"), "max_request_size": DETECT_STATE.max_record_bytes},
@@ -110,6 +108,7 @@ class Worker:
                 folds[tp.partition] = fold
                 positions[tp] = fold.offset + 1
             self.folds = folds
+            self._stored = {p: f.offset for p, f in folds.items()}
         log.info("state restored: %s", {p: (f.offset, len(f.series)) for p, f in sorted(folds.items())})
         return positions
 
@@ -126,11 +125,13 @@ class Worker:
         """Fold one record. Raises HoleError where records before it are missing."""
         message = event.message
         fold = self.folds.get(message.partition)
-        if fold is None or message.offset <= fold.offset:
+        if fold is None:
+            return  # of a partition that was just given up; whoever has it next reads it
+        if message.offset <= fold.offset:
             event.ack()
             return
         if message.offset > fold.offset + 1:
-            await self._check_hole(message.partition, fold.offset + 1, message.offset)
+            await check_hole(self.kafka, self._source, message.partition, fold.offset + 1, message.offset)
         taken = intake.take(message, self.settings, self._known, self.kafka.partitions, self._lists)
         for letter in taken.letters:
             log.warning("%s/%d/%d: %s", message.topic, message.partition, message.offset, letter.error)
@@ -176,7 +177,9 @@ class Worker:
             sends, self._sends = self._sends, []
             commits = []
             for fold in self.folds.values():
-                if len(fold.dirty):
+                # Also when nothing but the offset has moved: the position must never lie before what was let go.
+                if len(fold.dirty) or fold.offset != self._stored.get(fold.partition):
+                    self._stored[fold.partition] = fold.offset
                     commits.append((fold.partition, list(blocks.dump(fold))))
                     fold.dirty = type(fold.dirty)()
             await asyncio.gather(*sends)
@@ -196,24 +199,6 @@ class Worker:
         await (await self._state_producer.send_batch(batch, self._names[DETECT_STATE.name], partition=partition))
         for key, value in entries:
             self.table.data[key] = value
-
-    async def _check_hole(self, partition: int, first: int, end: int) -> None:
-        """Raise HoleError where a record lies between offsets `first` and `end`.
-
-        Offsets without records are no hole: transactional producers leave markers in the log.
-        """
-        tp = TopicPartition(self._source, partition)
-        consumer = AIOKafkaConsumer(**consumer_options(self.kafka, "detect-hole"))
-        await consumer.start()
-        try:
-            consumer.assign([tp])
-            consumer.seek(tp, first)
-            async with asyncio.timeout(10.0):
-                next_one = await consumer.getone()
-        finally:
-            await consumer.stop()
-        if next_one.offset < end:
-            raise HoleError(f"{self._source}/{partition}: record {next_one.offset} did not come, {end} did")
 
 
 def _blocks(fold: Fold) -> range:

@@ -1,0 +1,32 @@
+"""Whether records are missing between what was read last and what came."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.kafka import KafkaSettings, consumer_options
+
+
+class HoleError(RuntimeError):
+    """Records did not come that the log has: only reading again from the state helps."""
+
+
+async def check_hole(kafka: KafkaSettings, topic: str, partition: int, first: int, end: int) -> None:
+    """Raise HoleError where `topic` has a record from offset `first` up to, not with, `end`.
+
+    Offsets without records are no hole: transactional producers leave markers in the log.
+    """
+    tp = TopicPartition(topic, partition)
+    consumer = AIOKafkaConsumer(**consumer_options(kafka, "hole"))
+    await consumer.start()
+    try:
+        consumer.assign([tp])
+        consumer.seek(tp, first)
+        async with asyncio.timeout(10.0):
+            next_one = await consumer.getone()
+    finally:
+        await consumer.stop()
+    if next_one.offset < end:
+        raise HoleError(f"{topic}/{partition}: record {next_one.offset} did not come, {end} did")
