@@ -206,11 +206,11 @@ class TestAFreshClone:
         assert "killing" not in first.text
         assert bare.cli("status").returncode == 1
 
-    def test_a_second_start_is_quick_and_keeps_the_data(self, clone, bare, tmp_path):
+    def test_a_second_start_fetches_nothing_and_keeps_the_data(self, clone, bare, tmp_path):
         """Nothing is fetched or installed again, and what was recorded is still there."""
         again = Program(["make", "up"], bare.env, clone, tmp_path / "second")
         try:
-            seconds = again.wait_text(EVERYTHING, 60)
+            again.wait_text(EVERYTHING, 60)
             assert "installing" not in again.text
             assert "fetch" not in again.text
             assert "created" not in again.text
@@ -219,7 +219,6 @@ class TestAFreshClone:
             assert again.ctrl_c() < 10
         finally:
             again.end()
-        assert seconds < 12 * float(os.environ.get("PROBESTREAM_TEST_SLOWNESS", "1")), again.text
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(installation, program):
