@@ -53,9 +53,20 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
                 if last != before or last >= end - 1:
                     since = now
                 moved[tp.partition] = (last, since)
-                if now - since > PATIENCE_S:
+                if now - since > PATIENCE_S and not await _anything(consumer, tp, last + 1):
+                    moved[tp.partition] = (last, now)  # markers of a transaction, and no record
+                elif now - since > PATIENCE_S:
                     log.error("%s: partition %d stands at %d of %d; restarting", topic, tp.partition, last, end)
                     return
             moved = {p: v for p, v in moved.items() if p in offsets}
     finally:
         await consumer.stop()
+
+
+async def _anything(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> bool:
+    """Whether there is a record at `offset` or after it."""
+    consumer.assign([tp])
+    consumer.seek(tp, offset)
+    found = await consumer.getmany(tp, timeout_ms=3000, max_records=1)
+    consumer.assign([])
+    return bool(found)

@@ -57,10 +57,14 @@ class Batch:
 
 
 class TargetLists:
-    """Lists of targets seen before, found again by their bytes; at most `most` of them, the oldest go first."""
+    """Lists of targets seen before, found again by their bytes; the oldest go first.
 
-    def __init__(self, most: int = 4096) -> None:
-        self.most = most
+    At most `most` lists, of at most `most_bytes` on the wire; what is worked out for them takes several times that.
+    """
+
+    def __init__(self, most: int = 4096, most_bytes: int = 8 * 1024 * 1024) -> None:
+        self.most, self.most_bytes = most, most_bytes
+        self._bytes = 0
         self._lists: dict[bytes, list[TargetList]] = {}
         self._count = 0
 
@@ -73,8 +77,11 @@ class TargetLists:
 
     def keep(self, targets: TargetList) -> None:
         """Remember a list by its bytes."""
-        if self._count >= self.most:
-            self._count -= len(self._lists.pop(next(iter(self._lists))))
+        self._bytes += len(targets.raw)
+        while self._lists and (self._count >= self.most or self._bytes > self.most_bytes):
+            gone = self._lists.pop(next(iter(self._lists)))
+            self._count -= len(gone)
+            self._bytes -= sum(len(one.raw) for one in gone)
         self._lists.setdefault(targets.raw[:_KEY_BYTES], []).append(targets)
         self._count += 1
 

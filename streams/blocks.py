@@ -33,6 +33,10 @@ class StateError(RuntimeError):
     """The stored state cannot be read by this version."""
 
 
+class TornStateError(StateError):
+    """The entries are not of one commit: somebody else wrote some of them."""
+
+
 def dump(fold: Fold) -> Iterator[tuple[bytes, bytes]]:
     """Entries of all that is dirty, META last. Does not clear `fold.dirty`."""
     head, dirty = _HEAD.pack(VERSION, fold.offset), fold.dirty
@@ -42,7 +46,8 @@ def dump(fold: Fold) -> Iterator[tuple[bytes, bytes]]:
             head + orjson.dumps(fold.series.names[block * BLOCK : (block + 1) * BLOCK]),
         )
     for block in sorted(dirty.text):
-        text = {str(r): t for r, t in fold.series.text.items() if r // BLOCK == block}
+        rows = range(block * BLOCK, (block + 1) * BLOCK)
+        text = {str(r): fold.series.text[r] for r in rows if r in fold.series.text}
         yield _KEY.pack(TEXT, fold.partition, block, 0), head + orjson.dumps(text)
     for block in sorted(dirty.latest):
         yield _KEY.pack(LATEST, fold.partition, block, 0), head + _latest(fold, block)
@@ -83,7 +88,9 @@ def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
     if (meta["pane_ms"], meta["slots"]) != (panes.PANE_MS, SLOTS):
         raise StateError(f"detect-state holds panes of {meta['pane_ms']} ms in {meta['slots']} slots")
     if meta["offset"] != highest:
-        raise StateError(f"partition {fold.partition}: entries up to record {highest}, commit up to {meta['offset']}")
+        raise TornStateError(
+            f"partition {fold.partition}: entries up to record {highest}, commit up to {meta['offset']}"
+        )
     fold.offset = highest
     for _, value in sorted(kinds[NAMES].items()):
         for target, metric in orjson.loads(value):
@@ -147,4 +154,4 @@ def sizes(entries: list[tuple[bytes, bytes]]) -> int:
     return sum(len(k) + len(v) + 64 for k, v in entries)
 
 
-__all__ = ["StateError", "dump", "load", "sizes"]
+__all__ = ["StateError", "TornStateError", "dump", "load", "sizes"]

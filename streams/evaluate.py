@@ -113,18 +113,30 @@ class Rulebook:
             if not len(changed):
                 continue
             self.holds[i, some] = holds
-            normal = self.normal(some[changed])
-            for k, base in zip(changed.tolist(), normal.tolist(), strict=True):
-                z = float(self.series["z"][some[k]])
-                changes.append(
-                    Change(
-                        rule=rule,
-                        row=int(some[k]),
-                        holds=bool(holds[k]),
-                        value=float(values[k]),
-                        count=float(counts[k]),
-                        baseline=None if np.isnan(base) else base,
-                        score=None if np.isnan(z) else z,
-                    )
-                )
+            changes += [
+                self._change(rule, int(some[k]), bool(holds[k]), values[k], counts[k]) for k in changed.tolist()
+            ]
         return changes
+
+    def held(self) -> list[Change]:
+        """Every rule that holds, row by row, with what it sees there now."""
+        found: list[Change] = []
+        for i, rule in enumerate(self.rules):
+            rows = np.flatnonzero(self.holds[i] & self.applies[i])
+            if len(rows):
+                values, counts = self.values(rule, rows)
+                found += [self._change(rule, int(r), True, v, c) for r, v, c in zip(rows, values, counts, strict=True)]
+        return found
+
+    def _change(self, rule: Rule, row: int, holds: bool, value: float, count: float) -> Change:
+        base = float(self.normal(np.array([row]))[0])
+        z = float(self.series["z"][row])
+        return Change(
+            rule=rule,
+            row=row,
+            holds=holds,
+            value=float(value),
+            count=float(count),
+            baseline=None if np.isnan(base) else base,
+            score=None if np.isnan(z) else z,
+        )

@@ -83,9 +83,7 @@ class Fold:
         if not len(picked):
             return Outcome()
         before = len(self.series)
-        own, once = self._rows_of(columns.targets)
-        if not whole:
-            own = own[picked]
+        own, once = self._rows_of(columns.targets, picked)
         rows, which, values = [own], [picked], [columns.value[picked]]
         for name, column in columns.metrics:
             has = picked[~np.isnan(column[picked])]
@@ -135,13 +133,22 @@ class Fold:
         more = len(self.series["time"]) - len(self._text_rows)
         self._text_rows = np.concatenate([self._text_rows, np.zeros(more, np.bool_)])
 
-    def _rows_of(self, targets: TargetList) -> tuple[Rows, bool]:
-        """Row of each target's own checks, and whether no target comes twice; worked out once a list."""
+    def _rows_of(self, targets: TargetList, picked: NDArray[np.int64]) -> tuple[Rows, bool]:
+        """Row of the own checks of each target that is `picked`, and whether no target of the list comes twice.
+
+        Worked out once a list; a target gets a row with its first usable sample, never for a refused one.
+        """
         found: tuple[Rows, bool] | None = targets.notes.get(self._token)
         if found is None:
-            rows = np.array([self.series.row(t) for t in targets.names], np.int64)
-            found = targets.notes[self._token] = rows, len(set(targets.names)) == len(targets.names)
-        return found
+            once = len(set(targets.names)) == len(targets.names)
+            found = targets.notes[self._token] = np.full(len(targets.names), -1, np.int64), once
+        rows, once = found
+        own = rows if len(picked) == len(rows) else rows[picked]
+        if len(own) and own.min() < 0:
+            for i in picked[own < 0].tolist():
+                rows[i] = self.series.row(targets.names[i])
+            own = rows if len(picked) == len(rows) else rows[picked]
+        return own, once
 
     def _touch(self, rows: Rows, slots: Rows) -> None:
         """Mark blocks and panes as changed since the last commit."""

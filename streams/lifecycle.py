@@ -38,6 +38,7 @@ class Life:
     number: int = 0
     state: str = ""
     began: float = 0.0
+    since: float = 0.0
     fired: float | None = None
     resolved: float | None = None
     last_fired: float | None = None
@@ -76,10 +77,18 @@ def alert_id(rule: str, target: str, began: float) -> str:
 
 
 def on_finding(life: Life, finding: Finding, rule: Rule, labels: Mapping[str, str], now: float) -> None:
-    """Take in that the rule began or ceased to hold."""
+    """Take in that the rule began or ceased to hold; `now` is when the broker took the finding.
+
+    Detect tells a finding again after it was killed. It is known by the record that led to it: what was decided by
+    a record not later than the last one taken in, in the log and in event time, changes nothing.
+    """
+    if _told_before(life, finding):
+        return
     if finding.holds and not life.active:
-        life.id = alert_id(life.rule, life.target, finding.time)
-        life.number, life.began = 0, finding.time
+        episode = alert_id(life.rule, life.target, finding.time)
+        # An episode that begins at the time of the one before has its id: its transitions are numbered on.
+        life.number = life.number if episode == life.id else 0
+        life.id, life.began, life.since = episode, finding.time, now
         life.fired = life.resolved = None
         life.state = ""
         life.severity = rule.severity
@@ -98,6 +107,21 @@ def on_finding(life: Life, finding: Finding, rule: Rule, labels: Mapping[str, st
             _transition(life, "cancelled", "ceased_before_firing", now)
         else:
             _transition(life, "resolved", "rule_ceased", now)
+    life.finding |= {n: getattr(finding, n) for n in _DECIDED_BY}
+
+
+def _told_before(life: Life, finding: Finding) -> bool:
+    """Whether `finding` is no news: by partition and offset of its record, and by event time.
+
+    Time as well as offset, since the log of samples may have been made anew.
+    """
+    last = life.finding
+    return (
+        finding.source_offset >= 0
+        and last.get("source_partition") == finding.source_partition
+        and finding.source_offset <= last.get("source_offset", -1)
+        and finding.time <= last.get("time", -1.0)
+    )
 
 
 def on_tick(life: Life, rule: Rule, now: float) -> None:
@@ -119,9 +143,12 @@ def on_removed(life: Life, reason: str, now: float) -> None:
 
 
 def due(life: Life, rule: Rule) -> float:
-    """When a pending alert fires: its duration is over, and so is the cooldown since it last fired."""
-    held = life.began + rule.for_ * 1000
-    return max(held, _cooled(life, rule))
+    """When a pending alert fires: its duration is over, and so is the cooldown since it last fired.
+
+    The duration counts from when the broker took the finding, not from the sample's own time: a backlog, or a probe
+    whose clock is wrong, must not use it up before anybody could have ended it.
+    """
+    return max(life.since + rule.for_ * 1000, _cooled(life, rule))
 
 
 def _cooled(life: Life, rule: Rule) -> float:
@@ -129,7 +156,7 @@ def _cooled(life: Life, rule: Rule) -> float:
 
 
 def _cooling(life: Life, rule: Rule) -> bool:
-    return _cooled(life, rule) > life.began + rule.for_ * 1000
+    return _cooled(life, rule) > life.since + rule.for_ * 1000
 
 
 def sent(life: Life, number: int, alert: str) -> None:
@@ -175,6 +202,8 @@ def _transition(life: Life, state: str, reason: str, now: float, actor: str = "p
     life.outbox.append(alert.to_dict())
 
 
+_DECIDED_BY = ("time", "source_partition", "source_offset")
+_MOST_MESSAGE = 2000
 _KEPT = (
     "metric", "aggregate", "operator", "threshold", "window_s", "count", "baseline", "score", "status",
     "message", "source_partition", "source_offset",
@@ -183,7 +212,8 @@ _KEPT = (
 
 def _kept(finding: Finding) -> dict[str, Any]:
     value = None if finding.value != finding.value else finding.value
-    return {**{n: getattr(finding, n) for n in _KEPT}, "value": value}
+    kept = {n: getattr(finding, n) for n in _KEPT}
+    return {**kept, "message": finding.message[:_MOST_MESSAGE], "value": value}
 
 
 def _annotations(life: Life, rule: Rule) -> dict[str, str]:

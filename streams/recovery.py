@@ -22,10 +22,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types import TP
 
 _TURNS_TO_LET_GO = 100
+_PATIENCE_S = 15.0
 
 Restored = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
@@ -56,7 +57,8 @@ class Fetches:
 
         self.consumer.perform_seek = nothing
         try:
-            await self._idle.wait()
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._idle.wait()
             for _ in range(_TURNS_TO_LET_GO):
                 await asyncio.sleep(0)
             self.consumer.perform_seek = self._seek
@@ -70,6 +72,16 @@ class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
 
     restored: Restored
     fetches: Fetches
+
+    async def _wait(self, coro: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the method's own form
+        """As Faust's, but a step that takes too long raises: Faust takes it for a stop and never recovers again."""
+        began = asyncio.get_running_loop().time()
+        try:
+            await super()._wait(coro, timeout=timeout)
+        except ServiceStopped:
+            if timeout is not None and not self.should_stop and asyncio.get_running_loop().time() - began >= timeout:
+                raise TimeoutError(f"a step of the recovery took over {timeout:.0f} s") from None
+            raise
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Bring the tables to life, then the source partitions, in an order that loses nothing."""

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from schemas import SampleBatch
     from schemas.columnar import Batch, TargetList
 
+# What one sample may bring: enough for people, and bounded, since it travels on in findings, health and alerts.
+MOST_METRICS = 500
+MOST_NAME = 200
+MOST_STATUS = 100
+MOST_MESSAGE = 2000
+# Beyond these a sum or a variance overflows, and a baseline never recovers.
+MOST_LATENCY_MS = 1e9
+MOST_VALUE = 1e30
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -59,7 +68,11 @@ def columns_of(batch: Batch, most: int) -> Columns:
             raise BatchError("malformed_batch", f"{n} targets but {have} entries in {name}")
     if len(batch.sequence) not in (0, n):
         raise BatchError("malformed_batch", f"{n} targets but {len(batch.sequence)} entries in sequence")
+    if len(batch.metrics) > MOST_METRICS:
+        raise BatchError("oversized_batch", f"{len(batch.metrics)} metrics in a batch; {MOST_METRICS} at most")
     for metric, values in batch.metrics:
+        if len(metric) > MOST_NAME:
+            raise BatchError("malformed_batch", f"a metric name of {len(metric)} characters; {MOST_NAME} at most")
         if not metric or len(values) != n:
             raise BatchError("malformed_batch", f"{n} targets but {len(values)} entries in metric {metric!r}")
     return Columns(
@@ -68,7 +81,7 @@ def columns_of(batch: Batch, most: int) -> Columns:
         ok=batch.ok,
         value=batch.latency_ms,
         metrics=batch.metrics,
-        text={d["row"]: (d["status"], d["message"]) for d in batch.details},
+        text={d["row"]: (d["status"][:MOST_STATUS], d["message"][:MOST_MESSAGE]) for d in batch.details},
     )
 
 
@@ -96,10 +109,13 @@ def sift(
             refused.append(Refused(reason, message.format(targets.names[rows[0]]), rows))
             good[rows] = False
 
-    wrong = ~np.isfinite(columns.time) | np.isinf(columns.value) | (columns.value < 0)
+    wrong = ~np.isfinite(columns.time) | (columns.value < 0) | (columns.value > MOST_LATENCY_MS)
     for _, values in columns.metrics:
-        wrong |= np.isinf(values)
-    refuse("bad_value", "time not finite, a value infinite, or latency negative: first of {}", wrong)
+        wrong |= np.abs(values) > MOST_VALUE
+    refuse("bad_value", "time not finite, latency negative, or a value beyond reason: first of {}", wrong)
+    long = _noted(targets, "long", lambda t: len(t) > MOST_NAME)
+    if long is not None:
+        refuse("bad_value", f"a target name of over {MOST_NAME} characters: {{:.50}}", long)
     refuse(
         "future_sample",
         f"more than {future_s:g} s ahead of the broker's clock: first of {{}}",

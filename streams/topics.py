@@ -53,7 +53,17 @@ FINDINGS = Topic("findings", "finding", "target + rule", 7, ("detect",), ("alert
 CONTROL = Topic(
     "control", "control", "kind/id", None, ("gateway",), ("probe", "alert", "gateway"), spread=False, compacted=True
 )
-ALERT_STATE = Topic("alert-state", None, "target + rule", None, ("alert",), ("alert",), compacted=True, internal=True)
+ALERT_STATE = Topic(
+    "alert-state",
+    None,
+    "target + rule",
+    None,
+    ("alert",),
+    ("alert",),
+    compacted=True,
+    internal=True,
+    max_record_bytes=8 * 1024 * 1024,
+)
 ALERTS = Topic("alerts", "alert", "alert id", 35, ("alert",), ("notify", "history", "gateway"))
 NOTIFICATIONS = Topic(
     "notifications",

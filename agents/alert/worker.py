@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ class Worker:
             partition = partition_of(key.decode(), self.kafka.partitions)
             if partition in lives:
                 lives[partition][key.decode()] = Life.load(value)
+        self._fit(lives, positions, {tp.partition: ends.get(tp) or 0 for tp in sources})
         unsure = [life for held in lives.values() for life in held.values() if life.outbox]
         there = await already_sent(self.kafka, unsure) if unsure else set()
         # No await from here on: the tick and the flusher see all of it or nothing.
@@ -113,6 +115,16 @@ class Worker:
         for control in self.acknowledged.values():
             self._acknowledge(control)
         return {tp: positions[tp.partition] for tp in sources}
+
+    @staticmethod
+    def _fit(lives: dict[int, dict[str, Life]], positions: dict[int, int], ends: dict[int, int]) -> None:
+        """Go back to the end of a log that is shorter than the state: part of it was lost, and what comes is news."""
+        for partition, end in ends.items():
+            if positions[partition] > end:
+                log.error("findings/%d ends at %d, the state goes to %d", partition, end, positions[partition] - 1)
+                positions[partition] = end
+                for life in lives[partition].values():
+                    life.offset = min(life.offset, end - 1)
 
     def _adopt(self, partition: int, life: Life) -> None:
         self.lives[partition][life.key] = life
@@ -141,33 +153,54 @@ class Worker:
         seen = self._seen[message.partition]
         if message.offset > seen + 1:
             await check_hole(self.kafka, message.topic, message.partition, seen + 1, message.offset)
-        self._seen[message.partition] = max(seen, message.offset)
+            if self.lives.get(message.partition) is not lives:
+                return  # given up meanwhile
+        if message.offset <= seen:
+            event.ack()
+            return
+        self._seen[message.partition] = message.offset
         self._events.append(event)
         at = message.timestamp * 1000.0
-        try:
-            finding = decode(message.value, Finding)
-        except DecodeError as error:
-            self._refuse(message, error.reason, str(error), at)
+        finding = self._read(message, at)
+        if finding is None:
             return
-        rule = self.rules.get(finding.rule)
-        if rule is None:
-            self._refuse(message, "unknown_rule", f"no rule {finding.rule} in the configuration", at)
-            return
-        life = lives.get(f"{finding.target}/{finding.rule}") or Life(finding.target, finding.rule)
+        rule, key = self.rules[finding.rule], f"{finding.target}/{finding.rule}"
+        life = lives.get(key) or Life(finding.target, finding.rule)
         if message.offset > life.offset:
+            before = life.id
             lifecycle.on_finding(life, finding, rule, self._labels_of(finding.target), at)
             life.offset = message.offset
+            if before != life.id:
+                self._by_id.pop(before, None)
             self._adopt(message.partition, life)
             if (control := self.acknowledged.get(life.id)) is not None:
                 self._acknowledge(control)
             self._touch(life)
         self.wake.set()
 
+    def _read(self, message: Any, at: float) -> Finding | None:
+        """The finding in `message`; None where it cannot be used, which is then a dead letter."""
+        try:
+            finding = decode(message.value, Finding)
+        except DecodeError as error:
+            self._refuse(message, error.reason, str(error), at)
+            return None
+        key = f"{finding.target}/{finding.rule}"
+        if not math.isfinite(finding.time):
+            self._refuse(message, "bad_value", f"finding of {key:.100} at no time", at)
+        elif partition_of(key, self.kafka.partitions) != message.partition:
+            self._refuse(message, "wrong_partition", f"finding of {key:.100} does not belong here", at)
+        elif finding.rule not in self.rules:
+            self._refuse(message, "unknown_rule", f"no rule {finding.rule} in the configuration", at)
+        else:
+            return finding
+        return None
+
     def _labels_of(self, target: str) -> Mapping[str, str]:
         return self.labels.get(target) or {"target": target, "kind": "push"}
 
     def _refuse(self, message: Any, reason: str, error: str, at: float) -> None:
-        log.warning("%s/%d/%d: %s", message.topic, message.partition, message.offset, error)
+        log.warning("%s/%d/%d: %.300s", message.topic, message.partition, message.offset, error)
         letter = dead_letter(
             hop="alert",
             reason=reason,
@@ -194,7 +227,7 @@ class Worker:
 
     def _acknowledge(self, control: Control) -> None:
         life = self._by_id.get(control.id)
-        if life is not None and life.state == "firing":
+        if life is not None and life.id == control.id and life.state == "firing":
             lifecycle.on_acknowledged(life, control.actor, _comment(control), now_ms())
             self._touch(life)
 
@@ -214,6 +247,8 @@ class Worker:
             partition = partition_of(life.key, self.kafka.partitions)
             if rule is not None and self._behind.get(partition) == -1 and lifecycle.due(life, rule) <= now:
                 lifecycle.on_tick(life, rule, now)
+                if (control := self.acknowledged.get(life.id)) is not None:
+                    self._acknowledge(control)
                 self._touch(life)
 
     def _gone(self, life: Life) -> str | None:

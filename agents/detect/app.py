@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("probestream.detect")
 
+RETELL_EVERY_S = 60.0
+
 
 async def run(
     *,
@@ -60,6 +62,7 @@ async def run(
     tasks = [
         asyncio.create_task(_commit_by_timer(worker, settings.commit_every, failed)),
         asyncio.create_task(_guard(worker, kafka, failed)),
+        asyncio.create_task(_retell(worker)),
     ]
     try:
         await serve(app, stop, failed, ready, drain=worker.commit)
@@ -85,3 +88,10 @@ async def _commit_by_timer(worker: Worker, every_s: float, failed: asyncio.Event
 async def _guard(worker: Worker, kafka: KafkaSettings, failed: asyncio.Event) -> None:
     await watch(kafka, full_name(kafka, SAMPLES), worker.progress, "detect")
     failed.set()
+
+
+async def _retell(worker: Worker) -> None:
+    """Tell again what holds, now and then: the next commit sends it."""
+    while True:
+        await asyncio.sleep(RETELL_EVERY_S)
+        worker.retell()

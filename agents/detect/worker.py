@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
 from agents.detect import intake, outputs
 from agents.holes import check_hole
-from schemas import Record, encode
+from schemas import Finding, Record, encode
 from schemas.columnar import TargetLists
 from streams import blocks
 from streams.fold import Fold
@@ -55,7 +56,10 @@ class Worker:
         self.table: Any = None
         self.consumer: Any = None
         self._events: list[Any] = []
+        self._out: deque[tuple[str, bytes | None, bytes, int]] = deque()
+        self._out_lock = asyncio.Lock()
         self._sends: list[asyncio.Future[Any]] = []
+        self._broken = False
         self._commit_lock = asyncio.Lock()
         self._lists = TargetLists()
         self._stored: dict[int, int] = {}
@@ -88,17 +92,32 @@ class Worker:
         every = self.settings.health_every * 1000
         return Fold(partition, self.rules, self._labels_of, self.declared, every)
 
+    def _load(self, partition: int) -> Fold:
+        """The stored state of a partition; an empty one, to be folded anew from the log, where it is in two minds."""
+        fold = self._empty(partition)
+        try:
+            blocks.load(fold, self.table.data)
+        except blocks.TornStateError as error:
+            log.error("%s: folding the log anew", error)  # noqa: TRY400 - what happened is in the message
+            return self._empty(partition)
+        return fold
+
     async def restored(self, sources: set[Any]) -> dict[Any, int]:
         """Make each partition's state from the recovered table; say which record comes next."""
         earliest = await self.consumer().earliest_offsets(*sources)
+        ends = await self.consumer().highwaters(*sources)
         async with self._commit_lock:
             self._events.clear()
             self._lists = TargetLists()  # its notes name rows of the states that are gone
             folds, positions = {}, {}
             for tp in sources:
-                fold = self._empty(tp.partition)
-                blocks.load(fold, self.table.data)
-                first = earliest.get(tp) or 0
+                fold = self._load(tp.partition)
+                first, end = earliest.get(tp) or 0, ends.get(tp) or 0
+                if fold.offset >= end:
+                    log.error(
+                        "%s/%d: the log ends at %d, the state goes to %d: part of it was lost", *tp, end, fold.offset
+                    )
+                    fold.offset = end - 1
                 if fold.offset + 1 < first:
                     if fold.offset >= 0:
                         log.warning("%s/%d: records %d to %d were deleted unread", *tp, fold.offset + 1, first - 1)
@@ -132,34 +151,60 @@ class Worker:
             return
         if message.offset > fold.offset + 1:
             await check_hole(self.kafka, self._source, message.partition, fold.offset + 1, message.offset)
+            if self.folds.get(message.partition) is not fold:
+                return  # given up meanwhile
+        try:
+            self._fold(fold, event)
+        except BaseException:
+            self._broken = True  # a record half folded must not be stored
+            raise
+        async with self._out_lock:
+            await self._drain()
+        if _weight(fold) > _COMMIT_EARLY_BYTES:
+            await self.commit()
+
+    def _fold(self, fold: Fold, event: Any) -> None:
+        """Fold one record and line up what it leads to, without an await: a commit sees all of it or nothing."""
+        message = event.message
         taken = intake.take(message, self.settings, self._known, self.kafka.partitions, self._lists)
         for letter in taken.letters:
-            log.warning("%s/%d/%d: %s", message.topic, message.partition, message.offset, letter.error)
-            await self._send(DEAD_LETTERS, None, letter, 0)
+            log.warning("%s/%d/%d: %.300s", message.topic, message.partition, message.offset, letter.error)
+            self._tell(DEAD_LETTERS, None, letter, 0)
         if taken.columns is None:
             fold.offset = message.offset
         else:
             outcome = fold.fold(taken.columns, taken.good, message.offset, message.timestamp * 1000.0)
             for change in outcome.changes:
-                found = outputs.finding(fold, change, message.offset)
-                key = f"{found.target}/{found.rule}"
-                await self._send(FINDINGS, key, found, partition_of(key, partitions(self.kafka, FINDINGS)))
+                self._tell_finding(outputs.finding(fold, change, message.offset))
             for main in outcome.health:
                 told = outputs.health(fold, main)
-                await self._send(HEALTH, told.target, told, message.partition)
+                self._tell(HEALTH, told.target, told, message.partition)
         self._events.append(event)
-        if _weight(fold) > _COMMIT_EARLY_BYTES:
-            await self.commit()
 
-    async def _send(self, topic: Topic, key: str | None, record: Record, partition: int) -> None:
-        self._sends.append(
-            await self._producer.send(
-                self._names[topic.name],
-                value=encode(record),
-                key=key.encode() if key is not None else None,
-                partition=partition,
-            )
+    def _tell_finding(self, found: Finding) -> None:
+        key = f"{found.target}/{found.rule}"
+        self._tell(FINDINGS, key, found, partition_of(key, partitions(self.kafka, FINDINGS)))
+
+    def _tell(self, topic: Topic, key: str | None, record: Record, partition: int) -> None:
+        """Line up a record to be sent."""
+        self._out.append(
+            (self._names[topic.name], key.encode() if key is not None else None, encode(record), partition)
         )
+
+    async def _drain(self) -> None:
+        """Hand what is lined up to the producer, in order; the caller holds `_out_lock`."""
+        while self._out:
+            topic, key, value, partition = self._out.popleft()
+            self._sends.append(await self._producer.send(topic, value=value, key=key, partition=partition))
+
+    def retell(self) -> None:
+        """Line up a finding for every rule that holds: whoever missed one, or had no such rule yet, hears of it."""
+        for fold in self.folds.values():
+            if fold.offset < 0:
+                continue
+            for change in fold.rulebook.held():
+                if self._known(fold.series.names[change.row][0]):
+                    self._tell_finding(outputs.finding(fold, change, fold.offset))
 
     async def commit(self) -> None:
         """Wait until everything told is stored, write the state, let the records go."""
@@ -168,20 +213,25 @@ class Worker:
             for fold in self.folds.values():
                 for main in fold.status.overdue(now):
                     told = outputs.health(fold, main)
-                    await self._send(HEALTH, told.target, told, fold.partition)
+                    self._tell(HEALTH, told.target, told, fold.partition)
                 for rollup in outputs.rollups(fold, now):
                     key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
-                    await self._send(ROLLUPS, key, rollup, fold.partition)
-            # No await from here to the end of the loop: one cut through state, sends and events.
-            events, self._events = self._events, []
-            sends, self._sends = self._sends, []
-            commits = []
-            for fold in self.folds.values():
-                # Also when nothing but the offset has moved: the position must never lie before what was let go.
-                if len(fold.dirty) or fold.offset != self._stored.get(fold.partition):
-                    self._stored[fold.partition] = fold.offset
-                    commits.append((fold.partition, list(blocks.dump(fold))))
-                    fold.dirty = type(fold.dirty)()
+                    self._tell(ROLLUPS, key, rollup, fold.partition)
+            async with self._out_lock:
+                await self._drain()
+                # Nothing is lined up any more, and no await follows until all is taken: one cut through state,
+                # sends and events.
+                if self._broken:
+                    return
+                events, self._events = self._events, []
+                sends, self._sends = self._sends, []
+                commits = []
+                for fold in self.folds.values():
+                    # Also when nothing but the offset has moved: the position must never lie before what was let go.
+                    if len(fold.dirty) or fold.offset != self._stored.get(fold.partition):
+                        self._stored[fold.partition] = fold.offset
+                        commits.append((fold.partition, list(blocks.dump(fold))))
+                        fold.dirty = type(fold.dirty)()
             await asyncio.gather(*sends)
             await asyncio.gather(*(self._write(partition, entries) for partition, entries in commits))
             for event in events:

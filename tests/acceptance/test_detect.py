@@ -10,6 +10,7 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaProducer
 
+from agents.detect import app as detect_app
 from agents.detect.app import run
 from agents.detect.settings import DetectSettings
 from agents.probe.settings import Target
@@ -229,3 +230,30 @@ async def test_totals_are_exact_after_sigkills_under_load(kafka, feed, tmp_path)
             # Rules are judged once a record, so only the last state is the same however samples were batched.
             assert [f.holds for f in seen[FINDINGS] if f.target == target][-1:] in ([], [oks[-2:] == [False, False]])
     assert detect.starts == 5
+
+
+async def test_what_holds_is_told_again_now_and_then(kafka, feed, monkeypatch):
+    """A rule that goes on holding is told again, so that an alert worker that missed it, or is new, hears of it."""
+    monkeypatch.setattr(detect_app, "RETELL_EVERY_S", 0.3)
+    async with reading(kafka, FINDINGS) as seen, role(kafka):
+        await feed.samples("shop", False, False)
+        found = await seen.wait(FINDINGS, 3)
+        assert [(f.target, f.rule, f.holds) for f in found[:3]] == [("shop", "down", True)] * 3
+
+
+async def test_commit_in_the_middle_of_a_mass_outage_loses_no_finding(kafka, feed):
+    """However many findings one record leads to, a commit stores the record only with all of them told."""
+    names = [f"t{i}" for i in range(4000)]
+    names = [n for n in names if partition_of(n, 2) == 0]
+    n = len(names)
+    bad = SampleBatch(probe="p", target=names, time=[now_ms()] * n, ok=[False] * n, latency_ms=[1.0] * n)
+    settings = DetectSettings(commit_every=0.005, unknown_targets="accept")
+    async with reading(kafka, FINDINGS) as seen:
+        arguments = {"kafka": kafka, "settings": settings, "targets": TARGETS, "rules": RULES}
+        async with running(run, **arguments):
+            await feed.batch(bad)
+            await feed.batch(SampleBatch(**{**bad.to_dict(), "time": [now_ms()] * n}))
+            await seen.wait(FINDINGS, 1)
+        async with running(run, **arguments):
+            found = await seen.wait(FINDINGS, lambda got: len({f.target for f in got}) == n, 30)
+            assert all(f.holds for f in found)

@@ -149,6 +149,43 @@ def test_stored_life_comes_back_as_it_was():
         Life.load(life.dump().replace(b'"v":1', b'"v":99'))
 
 
+def test_finding_told_again_changes_nothing():
+    """After detect was killed, the findings of its last records come once more: they are known by their record."""
+    life = Life("shop", "down")
+    history = [(False, 1), (True, 2), (False, 3), (True, 4)]
+    for holds, offset in [*history, *history, (False, 5)]:
+        again = finding(holds, T0 + offset, source_partition=0, source_offset=offset)
+        lifecycle.on_finding(life, again, AT_ONCE, {}, T0 + 100)
+    assert [s for _, s, _, _ in told(life)] == ["firing", "resolved", "firing", "resolved"]
+
+
+def test_log_made_anew_is_news():
+    """When the log of samples starts over, its low offsets are no reason to ignore what is later in time."""
+    life = Life("shop", "down")
+    lifecycle.on_finding(life, finding(True, T0, source_partition=0, source_offset=900), AT_ONCE, {}, T0)
+    lifecycle.on_finding(life, finding(False, T0 + 5, source_partition=0, source_offset=3), AT_ONCE, {}, T0 + 5)
+    assert [s for _, s, _, _ in told(life)] == ["firing", "resolved"]
+
+
+def test_two_episodes_of_one_time_share_the_id_and_not_the_numbers():
+    """Samples of equal time make episodes of equal id: their transitions are numbered on, so none is taken for another."""
+    life = Life("shop", "down")
+    for offset, holds in enumerate([True, False, True, False]):
+        lifecycle.on_finding(life, finding(holds, T0, source_partition=0, source_offset=offset), AT_ONCE, {}, T0)
+    ids = {t["id"] for t in life.outbox}
+    assert len(ids) == 1
+    assert [n for n, _, _, _ in told(life)] == [1, 2, 3, 4]
+
+
+def test_backlog_uses_no_duration_up():
+    """A rule with `for` that begins in a backlog waits from when the broker took it, so that its end can be read first."""
+    life = Life("shop", "slow")
+    lifecycle.on_finding(life, finding(True, T0 - 600_000), PATIENT, {}, T0)
+    assert [s for _, s, _, _ in told(life)] == ["pending"]
+    lifecycle.on_finding(life, finding(False, T0 - 590_000), PATIENT, {}, T0 + 50)
+    assert [s for _, s, _, _ in told(life)] == ["cancelled"]
+
+
 EVENT = st.one_of(
     st.tuples(st.just("finding"), st.booleans()), st.tuples(st.just("tick"), st.just(True)),
     st.tuples(st.just("ack"), st.just(True)), st.tuples(st.just("removed"), st.just(True)),
