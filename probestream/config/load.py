@@ -1,7 +1,8 @@
 """Reads a configuration file; every complaint names file, line, column and field.
 
-Order: YAML, then environment overrides (``PROBESTREAM__GATEWAY__PORT=8081``), then ``${NAME}`` and
-``${NAME:-default}`` in every text, then ``*_file`` fields, then pydantic.
+Order: YAML, then environment overrides (``PROBESTREAM__GATEWAY__PORT=8081``; a text is taken as it stands), then
+``${NAME}`` and ``${NAME:-default}`` in every other text, then ``*_file`` beside secrets, then pydantic. No complaint
+repeats what came from the environment or from such a file.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from probestream.config.model import Config
 
@@ -23,6 +27,9 @@ _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _PREFIX = "PROBESTREAM__"
 _UNIQUE = ("targets", "rules", "receivers")
 _MAX_BYTES = 16 * 1024 * 1024
+_MAX_NODES = 200_000
+_TOO_MANY = "too many nodes, or aliases that unfold into too many"
+_QUOTED = re.compile(r"""'([^']+)'|"([^"]+)\"""")
 
 Path_ = tuple["str | int", ...]
 
@@ -78,7 +85,7 @@ def load_text(
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        told = [reader.explain(e, data) for e in error.errors()]
+        told = [reader.explain(e) for e in error.errors()]
         raise ConfigError(sorted(told, key=lambda p: (p.line, p.column))) from error
     reader.unique(data)
     if reader.problems:
@@ -91,6 +98,11 @@ class _Reader:
         self.file, self.environ, self.base = file, environ, base
         self.marks: dict[Path_, tuple[int, int]] = {}
         self.overridden: dict[Path_, str] = {}
+        self.literal: set[Path_] = set()  # overrides that are texts: no ${NAME} is looked for in them
+        self.hidden: dict[Path_, str] = {}  # values that no message may repeat
+        self.hidden_in: defaultdict[Path_, list[str]] = defaultdict(list)  # the same, by every section around them
+        self.files: dict[Path_, Path_] = {}  # of a field that a file gave: the ``*_file`` that named it
+        self.expanded = 0
         self.problems: list[Problem] = []
 
     def problem(self, path: Path_, message: str) -> Problem:
@@ -105,13 +117,14 @@ class _Reader:
 
     def read(self, text: str) -> dict[str, Any]:
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            self._marks(node, (), 0)
+            self._checked(yaml.compose(text, Loader=yaml.SafeLoader))
             data = yaml.safe_load(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
             raise ConfigError([Problem(self.file, line, column, "", f"not YAML: {error.problem}")]) from error
+        except ConfigError:
+            raise
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise ConfigError([Problem(self.file, 0, 0, "", f"not YAML: {error}")]) from error
         if self.problems:
@@ -122,6 +135,11 @@ class _Reader:
             raise ConfigError([Problem(self.file, 1, 1, "", "the file must be a mapping with targets, rules, ...")])
         return data
 
+    def _checked(self, node: yaml.Node | None) -> None:
+        if not _bounded(node):
+            raise ConfigError([Problem(self.file, 0, 0, "", _TOO_MANY)])
+        self._marks(node, (), 0)
+
     def _marks(self, node: yaml.Node | None, path: Path_, depth: int) -> None:
         if node is None:
             return
@@ -131,7 +149,12 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, value in node.value:
-                name = str(getattr(key, "value", key))
+                if not isinstance(key, yaml.ScalarNode):
+                    mark = key.start_mark
+                    raise ConfigError(
+                        [Problem(self.file, mark.line + 1, mark.column + 1, _dotted(path), "a key must be a text")]
+                    )
+                name = str(key.value)
                 here = (*path, name)
                 self.marks.setdefault(here, (key.start_mark.line + 1, key.start_mark.column + 1))
                 if name in seen:
@@ -147,7 +170,11 @@ class _Reader:
                 self._marks(value, (*path, i), depth + 1)
 
     def override(self, data: dict[str, Any]) -> None:
-        """Put ``PROBESTREAM__A__B=value`` (YAML) at a.b, and ``PROBESTREAM_KAFKA`` at kafka.bootstrap."""
+        """Put ``PROBESTREAM__A__B=value`` at a.b, and ``PROBESTREAM_KAFKA`` at kafka.bootstrap.
+
+        Where the field is a text, the value is that text, and for one that may be absent an empty value is none;
+        for other fields it is YAML.
+        """
         values = {k: v for k, v in self.environ.items() if k.startswith(_PREFIX)}
         if self.environ.get("PROBESTREAM_KAFKA"):
             values["PROBESTREAM_KAFKA"] = self.environ["PROBESTREAM_KAFKA"]
@@ -163,32 +190,63 @@ class _Reader:
                     self.problems.append(Problem(f"environment variable {name}", 0, 0, "", f"{section} is no section"))
                     break
             else:
-                try:
-                    at[last] = yaml.safe_load(text)
-                except yaml.YAMLError:
-                    at[last] = text
-                self.overridden[(*sections, last)] = name
+                path = (*sections, last)
+                self.literal = {p for p in self.literal if p[: len(path)] != path}
+                self.overridden[path] = name
+                at[last] = self._override(path, name, text)
+
+    def _override(self, path: Path_, name: str, text: str) -> Any:
+        kinds = _kinds_at(path)
+        if kinds - {NoneType} <= {str, SecretStr} and kinds:
+            self.literal.add(path)
+            return text if text or NoneType not in kinds else None
+        try:
+            if not _bounded(yaml.compose(text, Loader=yaml.SafeLoader)):
+                self.problems.append(Problem(f"environment variable {name}", 0, 0, _dotted(path), _TOO_MANY))
+                return None
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+        except (ValueError, RecursionError):  # their text shows the value
+            self.problems.append(Problem(f"environment variable {name}", 0, 0, _dotted(path), "not YAML"))
+            return None
 
     def expand(self, value: Any, path: Path_) -> Any:
+        """`value` with its variables and files put in. Raises ConfigError where aliases unfold into too much."""
+        self.expanded += 1
+        if self.expanded > _MAX_NODES:
+            raise ConfigError([self.problem((), _TOO_MANY)])
         if isinstance(value, str):
-            return self._variables(value, path)
+            done = value if path in self.literal else self._variables(value, path)
+            if "${" in value or any(path[:n] in self.overridden for n in range(1, len(path) + 1)):
+                self._hide(path, done)
+            return done
         if isinstance(value, list):
             return [self.expand(v, (*path, i)) for i, v in enumerate(value)]
         if isinstance(value, dict):
             out: dict[Any, Any] = {}
             for key, inner in value.items():
-                expanded = self.expand(inner, (*path, str(key)))
-                if isinstance(key, str) and key.endswith("_file") and isinstance(expanded, str):
+                here = (*path, str(key))
+                expanded = self.expand(inner, here)
+                if isinstance(expanded, str) and isinstance(key, str) and _names_file(here):
                     name = key.removesuffix("_file")
                     if name in value:
-                        self.problems.append(self.problem((*path, key), f"{name} is given as well: choose one"))
-                    out[name] = self._file(expanded, (*path, key))
+                        self.problems.append(self.problem(here, f"{name} is given as well: choose one"))
+                    out[name] = self._file(expanded, inner, here)
+                    self._hide((*path, name), out[name])
+                    self.files[(*path, name)] = here
                 else:
                     out[key] = expanded
             return out
         return value
 
-    def _variables(self, text: str, path: Path_) -> Any:
+    def _hide(self, path: Path_, value: str) -> None:
+        if value:
+            self.hidden[path] = value
+            for n in range(len(path)):
+                self.hidden_in[path[:n]].append(value)
+
+    def _variables(self, text: str, path: Path_) -> str:
         missing: list[str] = []
 
         def put(found: re.Match[str]) -> str:
@@ -210,12 +268,16 @@ class _Reader:
             )
         return done
 
-    def _file(self, name: str, path: Path_) -> str:
+    def _file(self, name: str, written: str, path: Path_) -> str:
+        """Text of the file `name`; a complaint has the name as `written`, and none that the environment gave."""
         try:
             return (self.base / Path(name).expanduser()).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, an unknown ~user
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            self.problems.append(self.problem(path, f"file {name} cannot be read: {reason}"))
+            if not isinstance(error, (OSError, UnicodeDecodeError)):
+                reason = "no file can have this name"
+            shown = "its file" if path in self.overridden else f"file {written}"
+            self.problems.append(self.problem(path, f"{shown} cannot be read: {reason}"))
             return ""
 
     def unique(self, data: dict[str, Any]) -> None:
@@ -225,30 +287,47 @@ class _Reader:
                 name = item.get("name")
                 if name in first:
                     line = self.marks.get((section, first[name], "name"), (0, 0))[0]
-                    self.problems.append(
-                        self.problem((section, i, "name"), f"{name!r} is already the name of another, in line {line}")
-                    )
+                    path = (section, i, "name")
+                    message = f"{name!r} is already the name of another, in line {line}"
+                    self.problems.append(self.problem(path, self._without_hidden(message, path)))
                 first.setdefault(name, i)
 
-    def explain(self, error: Any, data: dict[str, Any]) -> Problem:
+    def explain(self, error: Any) -> Problem:
         path: Path_ = tuple(error["loc"])
-        message = str(error["msg"]).removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
             message = "unknown field" + _suggest(path)
         elif error["type"] == "missing":
             message = "is required"
-        if path and f"{path[-1]}_file" in _at(data, path[:-1]):
-            path = (*path[:-1], f"{path[-1]}_file")
-        return self.problem(path, message)
+        else:
+            message = self._without_hidden(str(error["msg"]).removeprefix("Value error, "), path)
+        return self.problem(self.files.get(path, path), message)
+
+    def _without_hidden(self, message: str, path: Path_) -> str:
+        """`message` about the field at `path` without the values there that environment or files gave."""
+        own = [self.hidden[path[:n]] for n in range(len(path) + 1) if path[:n] in self.hidden]
+        for value in own + self.hidden_in.get(path, []):
+            message = message.replace(repr(value), "'…'")
+            if len(value) >= 6:  # a shorter one may be a word of the message
+                message = message.replace(value, "…")
+        for value in own:  # what is quoted may be a part of it
+            message = _QUOTED.sub(lambda m, v=value: "'…'" if (m[1] or m[2]) in v else m[0], message)  # type: ignore[misc]
+        return message
 
 
-def _at(data: Any, path: Path_) -> Any:
-    for step in path:
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            return ()
-    return data if isinstance(data, dict) else ()
+def _bounded(node: yaml.Node | None) -> bool:
+    """Whether `node`, with every alias unfolded, is of a size that may be read."""
+    count, waiting = 0, [] if node is None else [node]
+    while waiting:
+        count += 1
+        if count > _MAX_NODES:
+            return False
+        at = waiting.pop()
+        if isinstance(at, yaml.MappingNode):
+            waiting += [value for _, value in at.value]
+            waiting += [key for key, _ in at.value if not isinstance(key, yaml.ScalarNode)]
+        elif isinstance(at, yaml.SequenceNode):
+            waiting += at.value
+    return True
 
 
 def _dotted(path: Path_) -> str:
@@ -259,24 +338,59 @@ def _dotted(path: Path_) -> str:
 
 
 def _suggest(path: Path_) -> str:
-    names = _fields_at(Config, path[:-1])
+    model = _model_at(path[:-1])
+    names = [f.alias or n for n, f in model.model_fields.items()] if model else []
     close = difflib.get_close_matches(str(path[-1]), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"
     return f"; known here: {', '.join(sorted(names))}" if names else ""
 
 
-def _fields_at(model: type[BaseModel], path: Path_) -> list[str]:
-    """Names of the fields that the section at `path` takes."""
+def _names_file(path: Path_) -> bool:
+    """Whether the field at `path` is the ``*_file`` of a secret; in a free mapping such as labels none is."""
+    name = str(path[-1])
+    if not name.endswith("_file") or _field_at(path) is not None:
+        return False
+    secret = _field_at((*path[:-1], name.removesuffix("_file")))
+    return secret is not None and SecretStr in _kinds(secret.annotation)
+
+
+def _kinds_at(path: Path_) -> set[Any]:
+    """Types that the field at `path` takes; none where there is no such field."""
+    if _names_file(path):
+        return {str}
+    field = _field_at(path)
+    return _kinds(field.annotation) if field else set()
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types in a union, or the one type; what a container holds is not among them."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return set().union(*map(_kinds, get_args(annotation)))
+    return {annotation}
+
+
+def _field_at(path: Path_) -> FieldInfo | None:
+    model = _model_at(path[:-1])
+    return _field(model, path[-1]) if model and path else None
+
+
+def _field(model: type[BaseModel], name: str | int) -> FieldInfo | None:
+    return next((f for n, f in model.model_fields.items() if name in (n, f.alias)), None)
+
+
+def _model_at(path: Path_) -> type[BaseModel] | None:
+    """The model of the section at `path`; that of an item of a list is the list's."""
+    model: type[BaseModel] | None = Config
     for step in path:
         if isinstance(step, int):
             continue
-        info = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
-        inner = _model_in(info.annotation) if info else None
-        if inner is None:
-            return []
-        model = inner
-    return [f.alias or n for n, f in model.model_fields.items()]
+        field = _field(model, step) if model else None
+        model = _model_in(field.annotation) if field else None
+    return model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

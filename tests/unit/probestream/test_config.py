@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import jsonschema_rs
@@ -108,6 +109,138 @@ def test_a_secret_in_a_wrong_place_is_not_repeated():
     found = problems("gateway: {host: 0.0.0.0, port: '${TOKEN}'}\n", TOKEN="hush-hush")
     assert found
     assert "hush" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        ("probe: {name: x}\nalert: {tick: '${SECRET}'}\n", {"SECRET": "hunter2"}),
+        ("alert: {tick: 1}\n", {"PROBESTREAM__ALERT__TICK": "hunter2"}),
+        ("route: {receiver: '${SECRET}'}\n", {"SECRET": "hunter2"}),
+        ("receivers: [{name: '${SECRET}'}, {name: '${SECRET}'}]\n", {"SECRET": "hunter2"}),
+        ("targets: [{name: a, http: {url: 'http://a', conditions: ['${SECRET}']}}]\n", {"SECRET": "hunter2"}),
+        ("targets: [{name: a, http: {url: 'http://a', conditions: ['${SECRET}']}}]\n", {"SECRET": "[hunter2] == 1"}),
+        ("rules: [{name: r, metric: up, value: 0, match: ['${SECRET}']}]\n", {"SECRET": "hunter2 x"}),
+        ("gateway: {token_file: '${SECRET}'}\n", {"SECRET": "hunter2"}),
+        ("gateway: {port: 1}\n", {"PROBESTREAM__GATEWAY__TOKEN_FILE": "hunter2"}),
+    ],
+)  # fmt: skip
+def test_no_message_repeats_what_the_environment_gave(text, environ):
+    """A secret that was put in a wrong field is not in the log."""
+    found = problems(text, **environ)
+    assert found
+    assert "hunter2" not in "".join(found)
+
+
+def test_a_message_repeats_what_the_file_says():
+    """What stands in the file is shown, and only that which the environment gave is not."""
+    assert "'5x' is no duration" in problems("alert: {tick: 5x}\n")[0]
+    assert "'…' is no duration" in problems("alert: {tick: '${TICK}'}\n", TICK="5x")[0]
+
+
+def test_secrets_come_from_files_and_nothing_else_does(tmp_path):
+    """Every ``*_file`` beside a secret is read, in lists as well; in labels and headers it is a name like any other."""
+    (tmp_path / "secret").write_text("hush-hush\n")
+    config = load_text(
+        """
+kafka: {security: SASL_SSL, sasl_username: a, sasl_password_file: secret}
+gateway: {token_file: secret}
+storage: {url_file: secret}
+targets: [{name: a, labels: {owner_file: secret, url_file: secret}, http: {url: http://a, headers: {token_file: secret}}}]
+receivers:
+  - name: ops
+    slack_configs: [{api_url_file: secret}]
+    email_configs: [{to: a@b, from: c@d, smarthost: "e:25", auth_username: f, auth_password_file: secret}]
+    webhook_configs: [{url: http://a}, {url_file: secret, secret_file: secret, headers: {url_file: secret}}]
+""",
+        "my.yaml",
+        {},
+        base=tmp_path,
+    )
+    (ops,) = config.receivers
+    hook = ops.webhook_configs[1]
+    read = [
+        config.kafka.sasl_password, config.gateway.token, config.storage.url, ops.slack_configs[0].api_url,
+        ops.email_configs[0].auth_password, hook.url, hook.secret,
+    ]  # fmt: skip
+    assert {s.get_secret_value() for s in read} == {"hush-hush"}
+    assert config.targets[0].labels == {"owner_file": "secret", "url_file": "secret"}
+    assert config.targets[0].http.headers == {"token_file": "secret"}
+    assert {k: v.get_secret_value() for k, v in hook.headers.items()} == {"url_file": "secret"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["gateway: {host_file: secret}\n", "receivers: [{name: a, webhook_configs: [{url: x, headers_file: secret}]}]\n"],
+)
+def test_a_file_beside_no_secret_is_an_unknown_field(text):
+    """Not every field may come from a file."""
+    assert "_file: unknown field" in problems(text)[0]
+
+
+def test_a_file_that_cannot_have_its_name_is_a_problem_with_the_field():
+    """A NUL in the name is told like any other name that leads nowhere."""
+    (found,) = problems('gateway:\n  host: 0.0.0.0\n  token_file: "a\\0b"\n')
+    assert found.startswith("my.yaml:3:3: gateway.token_file: file a")
+
+
+@pytest.mark.parametrize(
+    "value", ["0123456789", "a: b", "1e5678", "p${HOME}$$w", "'quoted'", "#x", "null", "[", "2024-13-45"]
+)
+def test_an_override_of_a_text_is_taken_as_it_stands(value):
+    """A password is not YAML, and a dollar in it is a dollar."""
+    config = load_text(
+        "{}",
+        environ={
+            "PROBESTREAM__KAFKA__SASL_PASSWORD": value, "PROBESTREAM__KAFKA__BOOTSTRAP": value, "PROBESTREAM__PROBE__NAME": value
+        },
+    )  # fmt: skip
+    assert config.kafka.sasl_password.get_secret_value() == config.kafka.bootstrap == config.probe.name == value
+
+
+def test_an_empty_override_of_what_may_be_absent_is_none():
+    """As `PROBESTREAM__GATEWAY__TOKEN=` in a compose file without a token."""
+    config = load_text("kafka: {bootstrap: 'a:1'}", environ={"PROBESTREAM__KAFKA__BOOTSTRAP": ""})
+    assert config.kafka.bootstrap is None
+
+
+def test_other_overrides_are_yaml_with_variables():
+    """A section may be overridden as a whole."""
+    config = load_text("{}", environ={"PROBESTREAM__GATEWAY": "{port: 2, host: '${HOST}'}", "HOST": "127.0.0.2"})
+    assert (config.gateway.port, config.gateway.host) == (2, "127.0.0.2")
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{n}: &{n} [{', '.join([f'*{m}'] * 9)}]\n" for m, n in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{n}: &{n} {{<<: [{', '.join([f'*{m}'] * 9)}]}}\n" for m, n in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "1" * 5000, "[" * 5000, "{" + BOMB.replace("\n", ", ") + "}"])
+def test_an_override_that_cannot_be_read_names_its_variable(value):
+    """No traceback, and no value."""
+    (found,) = problems("{}", PROBESTREAM__GATEWAY__PORT=value)
+    assert found.startswith("environment variable PROBESTREAM__GATEWAY__PORT: gateway.port: ")
+    assert value not in found
+
+
+@pytest.mark.parametrize("text", [BOMB, MERGES, "a: &a [*a, *a]\n", "? [" + "[" * 5 + "]" * 5 + "]\n: 1\n"])
+def test_a_file_that_unfolds_without_end_is_refused_at_once(text):
+    """Nine lines of aliases keep no loader busy."""
+    started = time.monotonic()
+    (found,) = problems(text)
+    assert "too many nodes, or aliases that unfold into too many" in found or "a key must be a text" in found
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(("field", "most"), [("lateness", 3600), ("future", 60)])
+def test_samples_are_taken_no_further_than_panes_reach(field, most):
+    """A sample that no pane would hold is not promised to be counted."""
+    assert getattr(load_text(f"detect: {{{field}: {most}s}}", environ={}).detect, field) == most
+    (found,) = problems(f"detect: {{{field}: {most + 1}s}}")
+    assert f"detect.{field}: Input should be less than or equal to {most}" in found
 
 
 def test_the_published_schema_is_current():
