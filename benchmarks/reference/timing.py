@@ -89,10 +89,15 @@ async def measure(engine: Engine, run: Run, content: Content, cores: set[int], s
 
 
 def _start(seen: Seen, content: Content, warm_s: float) -> tuple[int | None, bool]:
-    """The sentinel to time from, and whether every target had been seen by then."""
+    """The sentinel to time from, and whether every target had been seen by then.
+
+    Whoever is through before it had `warm_s` is timed over the second half.
+    """
     if not seen.at:
         return None, False
-    due = seen.at[min(seen.at)][0] + warm_s * 1000.0
+    began, ended = seen.at[min(seen.at)][0], seen.at[max(seen.at)][0]
+    through = len(content.marks) - 1 in seen.at
+    due = began + (min(warm_s * 1000.0, (ended - began) / 2) if through else warm_s * 1000.0)
     late = [n for n, (at, _, _) in sorted(seen.at.items()) if at >= due]
     warm = [n for n in late if content.samples_up_to(content.marks[n]) > content.targets]
     return (warm[0], True) if warm else (late[0] if late else None, False)

@@ -22,12 +22,13 @@ import org.apache.kafka.streams.state.Stores;
  * The reference work of benchmarks/detect.py on Kafka Streams: one stream thread, a caching in-memory store with its
  * changelog, one compact binary value a target, windows as running sums, Avro read by hand.
  *
- * Arguments: bootstrap, source topic, sink topic, application id, state folder.
+ * Arguments: bootstrap, source topic, sink topic, application id, state folder; with the schema's file as a sixth,
+ * LibraryWork does it.
  */
 public final class ReferenceWork {
     static final String STORE = "targets";
 
-    public static void main(String[] args) throws InterruptedException {
+    public static void main(String[] args) throws Exception {
         Properties p = new Properties();
         p.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]);
         p.put(StreamsConfig.APPLICATION_ID_CONFIG, args[3]);
@@ -40,15 +41,7 @@ public final class ReferenceWork {
         p.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG), 8 << 20);
         p.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 5000);
 
-        Topology topology = new Topology();
-        topology.addSource("samples", Serdes.ByteArray().deserializer(), Serdes.ByteArray().deserializer(), args[1]);
-        topology.addProcessor("work", Work::new, "samples");
-        topology.addStateStore(
-            Stores.keyValueStoreBuilder(Stores.inMemoryKeyValueStore(STORE), Serdes.Bytes(), Serdes.ByteArray())
-                .withCachingEnabled(),
-            "work");
-        topology.addSink("changes", args[2], Serdes.Bytes().serializer(), Serdes.ByteArray().serializer(), "work");
-
+        Topology topology = args.length > 5 ? LibraryWork.topology(args[1], args[2], args[5]) : lean(args[1], args[2]);
         KafkaStreams streams = new KafkaStreams(topology, p);
         CountDownLatch over = new CountDownLatch(1);
         streams.setUncaughtExceptionHandler(e -> {
@@ -61,6 +54,19 @@ public final class ReferenceWork {
         streams.start();
         over.await();
         System.exit(1);
+    }
+
+    private static Topology lean(String source, String sink) {
+        Topology topology = new Topology();
+        topology.addSource("samples", Serdes.ByteArray().deserializer(), Serdes.ByteArray().deserializer(), source);
+        topology.addProcessor("work", Work::new, "samples");
+        topology.addStateStore(
+            Stores.keyValueStoreBuilder(Stores.inMemoryKeyValueStore(STORE), Serdes.Bytes(), Serdes.ByteArray())
+                .withCachingEnabled(),
+            "work");
+        topology.addSink("changes", sink, Serdes.Bytes().serializer(), Serdes.ByteArray().serializer(), "work");
+
+        return topology;
     }
 
     /** Reads a batch and folds each of its samples into its target's state. */
@@ -121,9 +127,8 @@ public final class ReferenceWork {
         }
 
         private void tell(Bytes target, int rule, Record<byte[], byte[]> record) {
-            String value = "{\"target\":\"" + new String(target.get(), StandardCharsets.UTF_8) + "\",\"rule\":" + rule
-                + ",\"holds\":" + state.holds(rule) + ",\"value\":" + state.value[rule] + ",\"total\":" + total + "}";
-            context.forward(new Record<>(target, value.getBytes(StandardCharsets.UTF_8), record.timestamp()));
+            byte[] value = state.told(new String(target.get(), StandardCharsets.UTF_8), rule, total);
+            context.forward(new Record<>(target, value, record.timestamp()));
         }
 
         /** A zigzag variable-length integer. */
@@ -185,6 +190,11 @@ public final class ReferenceWork {
 
         boolean holds(int rule) {
             return (b.getInt(HOLDS) & 1 << rule) != 0;
+        }
+
+        byte[] told(String target, int rule, long total) {
+            return ("{\"target\":\"" + target + "\",\"rule\":" + rule + ",\"holds\":" + holds(rule) + ",\"value\":"
+                + value[rule] + ",\"total\":" + total + "}").getBytes(StandardCharsets.UTF_8);
         }
 
         /** Takes one sample in; returns which rules changed, as bits. */
