@@ -38,7 +38,7 @@ from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
 
 SAMPLES = {500: 16_000_000, 50: 16_000_000, 1: 4_000_000}
-SPAN, QUICK = Span(warm=3.0, measure=8.0, first_sight=40.0), Span(warm=1.0, measure=3.0, first_sight=5.0)
+SPAN, QUICK = Span(warm=3.0, measure=8.0, first_sight=40.0), Span(warm=1.0, measure=3.0, first_sight=25.0)
 NAMES = ("ours", "kafka_streams", "kafka_streams_library", "quix", "faust_table")
 
 
