@@ -120,7 +120,11 @@ class Installation:
         self.home = home
         self.kafka_port, self.page_port = free_port(), free_port()
         self.data = home / "data"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PROBESTREAM", "XDG_", "VIRTUAL_ENV", "MAKE", "MFLAGS", "ARGS"))}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("PROBESTREAM", "XDG_", "VIRTUAL_ENV", "MAKE", "MFLAGS", "ARGS"))
+        }
         self.env = kept | {
             "HOME": str(home),
             "PROBESTREAM_DATA": str(self.data),
