@@ -59,7 +59,7 @@ async def _metadata(kafka: KafkaSettings, admin: Any) -> Observation:
     began = time.perf_counter()
     # Its public methods ask for every topic of the cluster, or make brokers create those that are missing.
     request = MetadataRequest([full_name(kafka, topic) for topic in FLOW], allow_auto_topic_creation=False)
-    found = (await admin._send_request(request)).to_object()  # noqa: SLF001
+    found = (await admin._send_request(request)).to_object()  # noqa: SLF001 - the client has no public call for it
     latency_ms = (time.perf_counter() - began) * 1000.0
     partitions = [(topic["topic"], p) for topic in found["topics"] for p in topic["partitions"]]
     offline = [f"{name}/{p['partition']}" for name, p in partitions if p["leader"] < 0]
