@@ -1,0 +1,48 @@
+"""The decorator of every compiled function, and where the compiled code is kept.
+
+Code is compiled at its first use and kept on disk. numba knows a kept function by its own file alone, not by the
+files of the functions it calls; so the folder is named after the text of every file of this package: a change in
+any of them compiles all anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def _folder() -> Path:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    folder = Path(base) / "probestream" / "compiled" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    # No home to write to (a read-only container): the process compiles for itself.
+    return folder if writable else Path(tempfile.mkdtemp(prefix="probestream-compiled-"))
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = str(_folder())
+
+_compile = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+def njit(function: F) -> F:
+    """Compile `function` at its first call: division by zero gives inf or NaN as in numpy, other threads go on."""
+    compiled: F = _compile(function)
+    return compiled
