@@ -91,6 +91,9 @@ class Finding(Record):
     message: str = ""
     source_partition: int = -1
     source_offset: int = -1
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+    rule_version: int = 0
+    sequence: int = -1
 
 
 @dataclass(slots=True, kw_only=True)
