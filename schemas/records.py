@@ -126,6 +126,20 @@ class Alert(Record):
     comment: str = ""
     source_partition: int = -1
     source_offset: int = -1
+    by: str = ""
+    until: float | None = None
+    step: int = 0
+    receivers: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    member_count: int = 0
+    member_total: int = 0
+    window_s: float = 0.0
+    samples: float = 0.0
+    baseline: float | None = None
+    score: float | None = None
+    status: str = ""
+    message: str = ""
+    decisions: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
