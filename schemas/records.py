@@ -228,6 +228,19 @@ class DeadLetter(Record):
     count: int = 1
 
 
+@dataclass(slots=True, kw_only=True)
+class LogBatch(Record):
+    """Log lines of one target; entry i of every array is line i."""
+
+    SCHEMA: ClassVar[str] = "log_batch"
+
+    target: str
+    time: list[float] = field(default_factory=list)
+    level: list[str] = field(default_factory=list)
+    message: list[str] = field(default_factory=list)
+    attributes: list[dict[str, Any]] = field(default_factory=list)
+
+
 RECORDS: dict[str, type[Record]] = {
     r.SCHEMA: r
     for r in (
@@ -239,5 +252,6 @@ RECORDS: dict[str, type[Record]] = {
         Notification,
         Control,
         DeadLetter,
+        LogBatch,
     )
 }

@@ -34,7 +34,7 @@ class Topic:
 
 
 SAMPLES = Topic(
-    "samples", "sample_batch", "none; the partition is murmur2(target)", 7, ("probe", "gateway"), ("detect",)
+    "samples", "sample_batch", "none; the partition is murmur2(target)", 7, ("probe", "gateway", "logs"), ("detect",)
 )
 DETECT_STATE = Topic(
     "detect-state",
@@ -45,6 +45,18 @@ DETECT_STATE = Topic(
     ("detect",),
     compacted=True,
     max_record_bytes=16 * 1024 * 1024,
+    internal=True,
+)
+LOGS = Topic("logs", "log_batch", "target; the partition is murmur2(target)", 7, ("gateway",), ("logs",))
+LOGS_STATE = Topic(
+    "logs-state",
+    None,
+    "what and target",
+    None,
+    ("logs",),
+    ("logs",),
+    compacted=True,
+    max_record_bytes=8 * 1024 * 1024,
     internal=True,
 )
 ROLLUPS = Topic("rollups", "rollup", "partition/block/pane", 35, ("detect",), ("history", "gateway"))
@@ -79,14 +91,15 @@ DEAD_LETTERS = Topic(
     "dead_letter",
     "none",
     35,
-    ("detect", "alert", "notify", "history"),
+    ("logs", "detect", "alert", "notify", "history"),
     ("gateway",),
     spread=False,
     max_record_bytes=8 * 1024 * 1024,
 )
 
 FLOW: tuple[Topic, ...] = (
-    SAMPLES, DETECT_STATE, ROLLUPS, HEALTH, FINDINGS, CONTROL, ALERT_STATE, ALERTS, NOTIFICATIONS, DEAD_LETTERS,
+    LOGS, LOGS_STATE, SAMPLES, DETECT_STATE, ROLLUPS, HEALTH, FINDINGS, CONTROL, ALERT_STATE, ALERTS, NOTIFICATIONS,
+    DEAD_LETTERS,
 )  # fmt: skip
 BY_NAME = {t.name: t for t in FLOW}
 

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
-from schemas import Alert, Control, DeadLetter, Finding, Health, Notification, Record, Rollup, SampleBatch, encode
+from schemas import (
+    Alert,
+    Control,
+    DeadLetter,
+    Finding,
+    Health,
+    LogBatch,
+    Notification,
+    Record,
+    Rollup,
+    SampleBatch,
+    encode,
+)
 from streams.kafka import KafkaSettings, producer_options
 from streams.topics import BY_NAME, full_name
 from streams.units import now_ms
@@ -85,6 +97,10 @@ def one_of_each() -> dict[str, Record]:
             probe="p1", target=["shop"], time=[now], ok=[True], latency_ms=[12.5],
             metrics=[{"name": "cpu", "value": [1.5]}], details=[{"row": 0, "status": "200", "message": ""}],
         ),
+        "logs": LogBatch(
+            target="shop", time=[now], level=["error"], message=["no route to host"],
+            attributes=[{"row": 0, "name": "pid", "value": "7"}],
+        ),
         "rollups": rollup(now - now % 10_000, {"shop": (2.0, 1.0, 30.0)}),
         "findings": Finding(
             target="shop", rule="down", holds=True, time=now, severity="critical", metric="up", aggregate="last",
@@ -104,6 +120,8 @@ def one_of_each() -> dict[str, Record]:
 def key_of(record: Record) -> bytes | None:
     """The key that the record's writer gives it."""
     match record:
+        case LogBatch():
+            return record.target.encode()
         case Alert():
             return record.id.encode()
         case Health():
