@@ -1,0 +1,85 @@
+"""Whether the level of a series has changed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.kernel import change
+
+
+def fed(values, s=None):
+    s = np.zeros(change.SIZE) if s is None else s
+    return s, np.array([change.update(s, 0, v, 1e-9) for v in values])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(-4, 4), min_size=1, max_size=60))
+def test_sums_are_those_of_the_batch_definition(zs):
+    """After each value the score is the greatest sum of (z - slack) over any stretch that ends there, or of (-z - slack)."""
+    s = np.zeros(change.SIZE)
+    for n, z in enumerate(zs, 1):
+        got = change.accumulate(s, 0, z)
+        z_now = np.array(zs[:n])
+        up = max([0.0, *(np.sum(z_now[j:] - change.SLACK) for j in range(n))])
+        down = max([0.0, *(np.sum(-z_now[j:] - change.SLACK) for j in range(n))])
+        assert s[change.UP] == pytest.approx(up, abs=1e-9)
+        assert s[change.DOWN] == pytest.approx(down, abs=1e-9)
+        assert abs(got) == max(s[change.UP], s[change.DOWN])
+
+
+def test_small_shift_is_found():
+    """A lasting shift of one and a half deviations, which no z-score of 4 sees, adds up, with its sign."""
+    for sign in (1, -1):
+        values = np.random.default_rng(7).normal(100, 10, 400)
+        values[200:] += sign * 15
+        _, scores = fed(values)
+        assert np.nanmax(np.abs(scores[:200])) < change.CHANGED
+        found = np.flatnonzero(sign * scores[200:] > change.CHANGED)
+        assert found[0] < 25
+
+
+def test_spike_is_no_change():
+    """One value, however far out, does not make a change."""
+    values = np.random.default_rng(8).normal(100, 10, 300)
+    values[150] = 1e6
+    _, scores = fed(values)
+    assert np.nanmax(np.abs(scores)) < change.CHANGED
+
+
+def test_likeness_of_neighbours_is_not_a_change():
+    """Noise that wanders, each value 0.8 of the one before plus news, is not taken for changes of level."""
+    rng = np.random.default_rng(9)
+    beyond = []
+    for _ in range(20):
+        x = np.zeros(1000)
+        for i, news in enumerate(rng.normal(0, 6, 1000)[1:], 1):
+            x[i] = 0.8 * x[i - 1] + news
+        beyond.append(np.mean(np.abs(fed(100 + x)[1][change.GRACE :]) > change.CHANGED))
+    assert np.mean(beyond) < 0.05
+
+
+def test_new_level_becomes_the_reference():
+    """A change is told for sixty values, then the new level is normal."""
+    values = np.random.default_rng(10).normal(100, 5, 600)
+    values[200:] += 50
+    s, scores = fed(values)
+    assert np.nanmax(scores[200:270]) > change.CHANGED
+    assert np.nanmax(np.abs(scores[-100:])) < change.CHANGED
+    assert s[change.MEAN] == pytest.approx(150, abs=3)
+
+
+def test_no_score_in_the_grace_period_nor_without_a_value():
+    """No score before forty values; a NaN or infinite value has none and changes nothing."""
+    s, scores = fed([1.0, 2.0] * 20)
+    assert np.isnan(scores).all()
+    assert not math.isnan(change.update(s, 0, 1.0, 1e-9))
+    before = s.tobytes()
+    for nothing in (math.nan, math.inf, -math.inf):
+        assert math.isnan(change.update(s, 0, nothing, 1e-9))
+    assert s.tobytes() == before
+    assert not math.isnan(change.score(s, 0))
