@@ -73,3 +73,9 @@ class Silence(Settings):
         if now < self.starts:
             return "pending"
         return "active" if now < self.ends else "expired"
+
+
+class DeclaredSilence(Silence):
+    """A silence in the configuration file."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")

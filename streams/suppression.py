@@ -1,26 +1,35 @@
 """Whether an alert is to be kept quiet now, why, and until when. It never says whether it fires: watching goes on.
 
 `Suppressions` is fed the control topic's records and every alert's latest state, of all partitions, and answers from
-these and the time alone: every reader of the same log gives the same answers.
+these and the time alone: every reader of the same log gives the same answers. In this order: a silence, a maintenance
+window, a cause that is down, an inhibition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import orjson
-from pydantic import ValidationError
-
 from schemas import Control
-from streams.silences import Silence
+from streams.causes import Causes, DependencySettings
+from streams.control import Controls
+from streams.dependencies import Dependencies, DependencyError, Dependent
+from streams.inhibition import Inhibitor, InhibitRule
+from streams.maintenance import Window
+from streams.silences import DeclaredSilence, Silence
 
-FIRING = ("firing", "acknowledged", "snoozed", "suppressed", "escalated")
+log = logging.getLogger("probestream.control")
+_QUIET = ("", "pending", "resolved", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """What the decision needs to know of an alert; `began` is milliseconds since the Unix epoch."""
+    """What the decision needs to know of an alert.
+
+    `began`, and `at`, when it came into this state, are milliseconds since the Unix epoch; without an `at`, alerts of
+    dependants are told at once when their cause is up again.
+    """
 
     id: str
     rule: str
@@ -29,14 +38,16 @@ class AlertView:
     severity: str
     state: str
     began: float
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
     """Keep quiet: `reason` for programs, `by` what does it (the id of a silence, window or alert).
 
-    `until` is the first time, in milliseconds, at which to ask again though nothing else has happened; None where
-    only a change of an alert or a control record can end it.
+    Reasons: silenced, maintenance, cause_down, waiting_for_cause, waiting_after_cause, inhibited. `until` is the first
+    time, in milliseconds, at which to ask again though nothing else has happened; None where only a change of an alert
+    or a control record can end it.
     """
 
     reason: str
@@ -45,36 +56,100 @@ class Suppressed:
 
 
 class Suppressions:
-    """Every silence, and what else keeps alerts quiet.
+    """Every silence, window, cause and inhibition. A control record replaces what the file declares by its name."""
 
-    To come, all by name and optional: `dependencies` (of the targets), `inhibit_rules` and `maintenance` of the file.
-    """
-
-    def __init__(self) -> None:
-        self._silences: dict[str, Silence] = {}
+    def __init__(
+        self,
+        *,
+        dependencies: Dependencies | None = None,
+        inhibit_rules: Iterable[InhibitRule] = (),
+        maintenance: Iterable[Window] = (),
+        silences: Iterable[DeclaredSilence] = (),
+        settings: DependencySettings | None = None,
+    ) -> None:
+        self.dependencies = dependencies or Dependencies()
+        self._declared = tuple(self.dependencies.nodes)
+        self._stale = False
+        self._inhibitor = Inhibitor(inhibit_rules)
+        self._causes = Causes(self.dependencies, settings or DependencySettings())
+        self._controls = Controls()
+        self._windows = {w.name: w for w in maintenance}
+        self._silences: dict[str, Silence] = {s.name: s for s in silences}
+        # By alert: what hits its labels whatever the time; dropped when silences or windows change.
+        self._hits: dict[str, tuple[Mapping[str, str], list[tuple[str, Silence]], list[tuple[str, Window]]]] = {}
 
     def take(self, record: Control) -> None:
-        """Take in a record of the control topic; kinds that suppress nothing are passed over."""
-        if record.kind != "silence":
+        """Take in a record of the control topic; kinds that suppress nothing, and refused changes, are passed over."""
+        if record.kind not in ("silence", "maintenance", "target") or self._controls.take(record) is not None:
             return
-        self._silences.pop(record.id, None)
-        if not record.deleted:
-            try:
-                self._silences[record.id] = Silence.model_validate(orjson.loads(record.body))
-            except (ValidationError, orjson.JSONDecodeError):
-                return
+        if record.kind == "target":
+            self._stale = True
+            return
+        self._hits.clear()
+        value = self._controls.value(record.kind, record.id)
+        held: dict[str, Silence] | dict[str, Window] = self._silences if record.kind == "silence" else self._windows
+        held.pop(record.id, None)
+        if isinstance(value, Silence):
+            self._silences[record.id] = value
+        elif isinstance(value, Window):
+            self._windows[record.id] = value
 
     def note(self, alert: AlertView) -> None:
         """Take in an alert's latest state, whatever it is."""
+        firing = alert.state not in _QUIET
+        if not firing and alert.state != "pending":
+            self._hits.pop(alert.id, None)
+        self._inhibitor.note(alert.id, alert.labels, alert.began, firing=firing)
+        self._causes.note(
+            alert.id, alert.target, alert.labels, alert.began, alert.at, firing=firing, pending=alert.state == "pending"
+        )
 
     def decide(self, alert: AlertView, now: float) -> Suppressed | None:
         """Why `alert` is not to be told at `now` (milliseconds), or None where it is."""
-        for key, silence in self._silences.items():
-            if silence.state(now) == "active" and silence.hits(alert.labels):
-                return Suppressed("silenced", key, silence.ends)
-        return None
+        silences, windows = self._hitting(alert)
+        # Of several the one that lasts longest, so that an expiry within another is no news.
+        ends = [(s.ends, key) for key, s in silences if s.state(now) == "active"]
+        if ends:
+            until, by = max(ends)
+            return Suppressed("silenced", by, until)
+        ends = [(span[1], key) for key, w in windows if (span := w.calendar.active(now)) is not None]
+        if ends:
+            until, by = max(ends)
+            return Suppressed("maintenance", by, until)
+        self._bring_up_to_date()
+        if (cause := self._causes.decide(alert.target, alert.began, now)) is not None:
+            return Suppressed(*cause)
+        by_alert = self._inhibitor.by(alert.labels)
+        return Suppressed("inhibited", by_alert) if by_alert is not None else None
+
+    def _hitting(self, alert: AlertView) -> tuple[list[tuple[str, Silence]], list[tuple[str, Window]]]:
+        known = self._hits.get(alert.id)
+        if known is None or known[0] != alert.labels:
+            known = (
+                alert.labels,
+                [(key, s) for key, s in self._silences.items() if s.hits(alert.labels)],
+                [(key, w) for key, w in self._windows.items() if w.hits(alert.target, alert.labels)],
+            )
+            self._hits[alert.id] = known
+        return known[1], known[2]
 
     def taken_down(self, target: str) -> list[str]:
         """Every target that depends on `target`, directly or not, in order of name."""
-        del target
-        return []
+        self._bring_up_to_date()
+        return self.dependencies.taken_down(target)
+
+    def _bring_up_to_date(self) -> None:
+        """Build the graph anew where targets were changed; one that cannot be leaves the old one as it is."""
+        if not self._stale:
+            return
+        self._stale = False
+        nodes: dict[str, Dependent] = {n.name: n for n in self._declared}
+        for record in self._controls.records("target"):
+            if record.deleted:
+                nodes.pop(record.id, None)
+        try:
+            self.dependencies = Dependencies((nodes | self._controls.live("target")).values())
+        except DependencyError as error:
+            log.warning("the targets' dependencies stay as they were: %s", error)
+            return
+        self._causes.replace(self.dependencies)

@@ -88,6 +88,11 @@ class Target(Settings):
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
     labels: dict[str, str] = Field(default_factory=dict)
+    depends_on: tuple[str, ...] = Field(
+        default=(),
+        max_length=1000,
+        description='What it cannot do without: names of targets, or matchers such as {kind="host", rack="a1"}.',
+    )
     every: Duration = Field(default=30.0, gt=0)
     timeout: Duration = Field(default=5.0, gt=0)
     baseline_ms: float | None = Field(default=None, gt=0, description="Declared latency baseline; learnt where absent.")

@@ -22,10 +22,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from probestream.config.model import Config
+from probestream.config.references import broken
 
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _PREFIX = "PROBESTREAM__"
-_UNIQUE = ("targets", "rules", "receivers")
+_UNIQUE = ("targets", "rules", "receivers", "maintenance", "silences")
 _MAX_BYTES = 16 * 1024 * 1024
 _MAX_NODES = 200_000
 _TOO_MANY = "too many nodes, or aliases that unfold into too many"
@@ -88,6 +89,7 @@ def load_text(
         told = [reader.explain(e) for e in error.errors()]
         raise ConfigError(sorted(told, key=lambda p: (p.line, p.column))) from error
     reader.unique(data)
+    reader.problems += [reader.problem(path, reader.without_hidden(text, path)) for path, text in broken(config)]
     if reader.problems:
         raise ConfigError(reader.problems)
     return config
@@ -289,7 +291,7 @@ class _Reader:
                     line = self.marks.get((section, first[name], "name"), (0, 0))[0]
                     path = (section, i, "name")
                     message = f"{name!r} is already the name of another, in line {line}"
-                    self.problems.append(self.problem(path, self._without_hidden(message, path)))
+                    self.problems.append(self.problem(path, self.without_hidden(message, path)))
                 first.setdefault(name, i)
 
     def explain(self, error: Any) -> Problem:
@@ -299,10 +301,10 @@ class _Reader:
         elif error["type"] == "missing":
             message = "is required"
         else:
-            message = self._without_hidden(str(error["msg"]).removeprefix("Value error, "), path)
+            message = self.without_hidden(str(error["msg"]).removeprefix("Value error, "), path)
         return self.problem(self.files.get(path, path), message)
 
-    def _without_hidden(self, message: str, path: Path_) -> str:
+    def without_hidden(self, message: str, path: Path_) -> str:
         """`message` about the field at `path` without the values there that environment or files gave."""
         own = [self.hidden[path[:n]] for n in range(len(path) + 1) if path[:n] in self.hidden]
         for value in own + self.hidden_in.get(path, []):

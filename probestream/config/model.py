@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agents.alert.settings import AlertSettings
 from agents.detect.settings import DetectSettings
@@ -10,10 +10,14 @@ from agents.gateway.settings import GatewaySettings
 from agents.history.settings import StorageSettings
 from agents.notify.settings import NotifySettings, Receiver
 from agents.probe.settings import ProbeSettings, Target
+from streams.causes import DependencySettings
+from streams.inhibition import InhibitRule
 from streams.kafka import KafkaSettings
+from streams.maintenance import Window
 from streams.routing import Route, named_receivers
-from streams.rules import Rule
+from streams.rules import Rule, together
 from streams.settings import Settings
+from streams.silences import DeclaredSilence
 
 
 class Config(Settings):
@@ -23,6 +27,10 @@ class Config(Settings):
     rules: tuple[Rule, ...] = ()
     route: Route = Field(default_factory=Route)
     receivers: tuple[Receiver, ...] = ()
+    dependencies: DependencySettings = Field(default_factory=DependencySettings)
+    inhibit_rules: tuple[InhibitRule, ...] = ()
+    maintenance: tuple[Window, ...] = ()
+    silences: tuple[DeclaredSilence, ...] = ()
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
@@ -30,6 +38,12 @@ class Config(Settings):
     detect: DetectSettings = Field(default_factory=DetectSettings)
     alert: AlertSettings = Field(default_factory=AlertSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+
+    @field_validator("rules", mode="after")
+    @classmethod
+    def _together(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        """The rules as they are judged: a pair of thresholds, or an objective, has become two."""
+        return together(rules)
 
     @model_validator(mode="after")
     def _references(self) -> Config:

@@ -1,0 +1,31 @@
+"""What the sections of a configuration say of each other, with the place of each complaint."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from streams.dependencies import Dependencies, DependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from probestream.config.model import Config
+
+Place = tuple["str | int", ...]
+
+
+def broken(config: Config) -> Iterator[tuple[Place, str]]:
+    """Path of the field and message of everything that names a target which is not there, or goes in a circle."""
+    try:
+        Dependencies(config.targets)
+    except DependencyError as error:
+        for target, index, message in error.problems:
+            yield ("targets", target, "depends_on", index), message
+    names = {t.name for t in config.targets}
+    for i, window in enumerate(config.maintenance):
+        for j, name in enumerate(window.targets):
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                meant = f"; did you mean {close[0]!r}?" if close else ""
+                yield ("maintenance", i, "targets", j), f"no target is named {name!r}{meant}"

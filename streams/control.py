@@ -1,0 +1,218 @@
+"""What was changed at run time, folded from the control topic: the latest of each kind and id, by version.
+
+The log's order decides, alike for every reader: a record is accepted where its version follows the one that is there.
+The topic is compacted, so the first record seen of an id may have any version. Compaction would keep a refused
+record rather than the accepted one before it; therefore writers (see control_client) find out first, in a fenced
+transaction, that they will be accepted. The earlier versions are records of their own, of kind ``audit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from schemas import Control
+from streams.control_bodies import BodyError, Threshold, parse_body
+from streams.instants import iso
+from streams.rules import Rule
+
+KEEP_VERSIONS = 50
+REFUSED_SLOTS = 500
+# An acknowledgement is a fact, not an edit: each is as good as the one before.
+_UNVERSIONED = ("ack", "audit", "file")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that changes nothing: unknown_kind, bad_body or version_conflict, and what is wrong in words."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One accepted or refused change; `old` and `new` are bodies, None where there was or is nothing.
+
+    `outcome` is accepted, conflict or invalid; `at` is milliseconds since the Unix epoch.
+    """
+
+    kind: str
+    id: str
+    version: int
+    actor: str
+    at: float
+    outcome: str
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+    note: str = ""
+    message: str = ""
+    nonce: str = ""
+    sequence: int = 0
+
+    def body(self) -> dict[str, Any]:
+        """The change as the body of an ``audit`` record."""
+        names = ("kind", "id", "version", "outcome", "old", "new", "note", "message", "nonce", "sequence")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def of(cls, record: Control) -> Change:
+        """The change in an ``audit`` record. Raises TypeError where it is none."""
+        values = orjson.loads(record.body)
+        change = cls(**values, actor=record.actor, at=record.at)
+        if not isinstance(change.version, int) or not isinstance(change.kind, str) or not isinstance(change.id, str):
+            raise TypeError("an audit record has a kind, an id and a version")
+        return change
+
+
+class Controls:
+    """The control topic as it stands."""
+
+    def __init__(self) -> None:
+        self._current: dict[tuple[str, str], Control] = {}
+        self._values: dict[str, dict[str, Any]] = {}
+        self._history: dict[tuple[str, str], dict[int, Change]] = {}
+        self._refused: dict[str, Change] = {}
+        self.sequence = 0
+
+    def take(self, record: Control) -> Refused | None:
+        """Take in a record; what is wrong with it where it is refused, and None where it is accepted."""
+        key = (record.kind, record.id)
+        there = self._current.get(key)
+        if there is not None and record.kind not in _UNVERSIONED:
+            if record == there:  # a producer that sent it again
+                return None
+            if record.version != there.version + 1:
+                return Refused("version_conflict", conflict_text(there, record.version - 1))
+        try:
+            value = None if record.deleted else parse_body(record.kind, record.id, record.body)
+            if record.kind == "audit":
+                self._remember(Change.of(record), record.id)
+                return None
+        except BodyError as error:
+            unknown = error.problems[0][0] == "kind"
+            return Refused("unknown_kind" if unknown else "bad_body", f"{record.kind}/{record.id:.100}: {error}")
+        except (TypeError, ValueError) as error:
+            return Refused("bad_body", f"{record.kind}/{record.id:.100}: {error}")
+        self._current[key] = record
+        values = self._values.setdefault(record.kind, {})
+        values.pop(record.id, None)
+        if value is not None:
+            values[record.id] = value
+        return None
+
+    def _remember(self, change: Change, key: str) -> None:
+        self.sequence = max(self.sequence, change.sequence)
+        if change.outcome == "accepted":
+            versions = self._history.setdefault((change.kind, change.id), {})
+            versions[change.version] = change
+            for old in [v for v in versions if v <= change.version - KEEP_VERSIONS]:
+                del versions[old]
+        else:
+            self._refused[key] = change
+
+    def forget(self, key: str) -> None:
+        """Take in that the record with this Kafka key, ``kind/id``, was removed for good."""
+        kind, _, name = key.partition("/")
+        self._current.pop((kind, name), None)
+        self._values.get(kind, {}).pop(name, None)
+        if kind == "audit":
+            of, _, rest = name.partition("/")
+            it, _, version = rest.rpartition("/")
+            if version.isdigit() and (versions := self._history.get((of, it))) is not None:
+                versions.pop(int(version), None)
+                if not versions:
+                    del self._history[of, it]
+
+    def current(self, kind: str, key: str) -> Control | None:
+        """The latest accepted record, also where that one deleted it; None where there never was one."""
+        return self._current.get((kind, key))
+
+    def version(self, kind: str, key: str) -> int:
+        """The latest accepted version; 0 where there never was one."""
+        there = self._current.get((kind, key))
+        return there.version if there is not None else 0
+
+    def value(self, kind: str, key: str) -> Any:
+        """The checked body, as the kind's model; None where it is deleted or never was."""
+        return self._values.get(kind, {}).get(key)
+
+    def live(self, kind: str) -> dict[str, Any]:
+        """Every checked body of a kind, by id."""
+        return dict(self._values.get(kind, {}))
+
+    def records(self, kind: str) -> list[Control]:
+        """The latest accepted record of each id of a kind, deleted ones too."""
+        return [record for (k, _), record in self._current.items() if k == kind]
+
+    def history(self, kind: str, key: str) -> list[Change]:
+        """What is known of the accepted versions, oldest first: at most the last `KEEP_VERSIONS`."""
+        found = dict(self._history.get((kind, key), {}))
+        there = self._current.get((kind, key))
+        if there is not None and there.version not in found:  # written by something that keeps no history
+            found[there.version] = Change(
+                kind=kind, id=key, version=there.version, actor=there.actor, at=there.at, outcome="accepted",
+                old=None, new=body_of(there),
+            )  # fmt: skip
+        return [found[v] for v in sorted(found)]
+
+    def audit(self) -> list[Change]:
+        """Every change that is known, accepted and refused, newest first."""
+        found = [c for kind, key in self._current if kind != "file" for c in self.history(kind, key)]
+        gone = [c for k, versions in self._history.items() if k not in self._current for c in versions.values()]
+        return sorted([*found, *gone, *self._refused.values()], key=lambda c: (c.at, c.version), reverse=True)
+
+    def rules(self, base: Iterable[Rule]) -> tuple[Rule, ...]:
+        """The rules in force: those of the file, overlaid by those of the log, with changed thresholds."""
+        found = {rule.name: rule for rule in base}
+        for record in self.records("rule"):
+            if record.deleted:
+                found.pop(record.id, None)
+        found |= dict(sorted(self.live("rule").items()))
+        for name, threshold in self.live("threshold").items():
+            if name in found:
+                try:
+                    found[name] = with_threshold(found[name], threshold)
+                except BodyError:  # the rule was changed since, and has no such threshold any more: as it stands
+                    continue
+        return tuple(found.values())
+
+
+def with_threshold(rule: Rule, threshold: Threshold) -> Rule:
+    """`rule` with other numbers. Raises BodyError where it has none of these, or they do not fit together."""
+    plain = rule.model_dump(by_alias=True, exclude_unset=True)
+    if missing := [name for name in threshold.changes if name not in plain]:
+        raise BodyError([(missing[0], f"rule {rule.name} does not use it")])
+    return parse_rule(rule.name, {**plain, **threshold.changes})
+
+
+def parse_rule(name: str, body: Mapping[str, Any]) -> Rule:
+    """A rule from the body of its record. Raises BodyError."""
+    rule = parse_body("rule", name, body)
+    assert isinstance(rule, Rule)
+    return rule
+
+
+def body_of(record: Control | None) -> dict[str, Any] | None:
+    """The record's body as it was written; None where it deletes, or there is no record, or it is no object."""
+    if record is None or record.deleted:
+        return None
+    try:
+        body = orjson.loads(record.body)
+    except orjson.JSONDecodeError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def conflict_text(there: Control | None, expected: int) -> str:
+    """What to tell somebody who edited version `expected` of what is `there` now."""
+    if there is None:
+        return f"you edited version {expected}, and there is none"
+    done = "deleted" if there.deleted else "changed"
+    return (
+        f"{there.kind} {there.id} was {done} by {there.actor} at {iso(there.at)} and is at version {there.version}; "
+        f"you edited version {expected}. Look at what is there now, and edit that"
+    )
