@@ -97,7 +97,7 @@ def library(values: np.ndarray) -> dict[str, float] | None:
     """Nanoseconds an add and a quantile of the `ddsketch` library; None where it is not installed."""
     if find_spec("ddsketch") is None:
         return None
-    from ddsketch import DDSketch
+    from ddsketch import DDSketch  # noqa: PLC0415 - optional
 
     one = DDSketch(bins.ALPHA)
     them = values.tolist()
@@ -150,7 +150,7 @@ def burst(hours: float) -> dict[str, float]:
     s, rng = Sketches(1), np.random.default_rng(2)
     spent, n, peak = 0.0, 0, 0
     for pane in range(int(hours * 360)):
-        for part in range(10):
+        for _ in range(10):
             s.ensure(samples=1000)
             values = rng.lognormal(4, 0.2, 1000)
             began = time.perf_counter()

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import bins, sketch, sketch_export
 from streams.kernel.sketch_cells import (
+    CELLS,
     CHUNK,
     FREE_LIST,
     FREED,
     LOST,
+    PENDING,
     PROMISED,
+    ROW,
     SHORT_CELLS,
     SHORT_CHUNKS,
     USED,
+    WORDS,
     Arena,
 )
 
 _ROWS = ("settled", "fresh", "cells", "pending")
 _PER_CELL = 32  # more bytes than a cell packs to, with the head of a chunk of its own
-
-
-def _longer(old: NDArray[Any], size: int, fill: int | None = None) -> NDArray[Any]:
-    new = np.empty(size, old.dtype)
-    new[: len(old)] = old
-    if fill is not None:
-        new[len(old) :] = fill
-    return new
 
 
 class Sketches:
@@ -42,30 +37,32 @@ class Sketches:
     def __init__(self, rows: int = 256, chunks: int = 1024, cells: int = 1024) -> None:
         counters = np.zeros(8, np.int64)
         counters[FREE_LIST] = -1
-        words = np.empty((chunks, CHUNK // 8), np.int64)
-        scratch = [np.empty(cells, np.int64) for _ in range(4)]
-        none, zero = np.full(rows, -1, np.int32), np.zeros(rows, np.int32)
+        words = np.empty(chunks * WORDS, np.int64)
         self.arena = Arena(
-            words, words.view(np.int32), words.view(np.uint8), none, none.copy(), zero, zero.copy(), counters,
-            np.zeros(bins.BINS, np.int64), *scratch, np.empty((cells + 8) * _PER_CELL, np.uint8),
-        )  # fmt: skip
+            words=words,
+            bytes=words.view(np.uint8),
+            rows=_empty_rows(rows),
+            counters=counters,
+            hist=np.zeros(bins.BINS, np.int64),
+            cells=np.empty(4 * cells, np.int64),
+            flat=np.empty((cells + 8) * _PER_CELL, np.uint8),
+        )
 
     def ensure(self, *, rows: int = 0, samples: int = 0) -> None:
         """Make room for `rows` rows and for the next `samples` calls of `add`, whatever they bring."""
         a = self.arena
-        if rows > len(a.settled):
-            size = max(rows, 2 * len(a.settled))
-            a = a._replace(**{n: _longer(getattr(a, n), size, -1 if n in ("settled", "fresh") else 0) for n in _ROWS})
+        have = len(a.rows) // ROW
+        if rows > have:
+            a = a._replace(rows=np.concatenate([a.rows, _empty_rows(max(rows, 2 * have) - have)]))
         if a.counters[SHORT_CELLS] > 0:
             size = 2 * int(a.counters[SHORT_CELLS])
-            a = a._replace(**{n: _longer(getattr(a, n), size) for n in ("keys", "counts", "keys2", "counts2")})
-            a = a._replace(flat=_longer(a.flat, (size + 8) * _PER_CELL))
+            a = a._replace(cells=np.empty(4 * size, np.int64), flat=np.empty((size + 8) * _PER_CELL, np.uint8))
         wanted = samples + int(a.counters[SHORT_CHUNKS]) + 64
-        chunks = len(a.words)
+        chunks = len(a.words) // WORDS
         if chunks - a.counters[USED] + a.counters[FREED] < wanted:
-            words = np.empty((max(chunks + wanted, chunks + chunks // 2), CHUNK // 8), np.int64)
-            words[:chunks] = a.words
-            a = a._replace(words=words, ints=words.view(np.int32), bytes=words.view(np.uint8))
+            words = np.empty(max(chunks + wanted, chunks + chunks // 2) * WORDS, np.int64)
+            words[: len(a.words)] = a.words
+            a = a._replace(words=words, bytes=words.view(np.uint8))
         a.counters[PROMISED] = samples
         a.counters[SHORT_CELLS] = a.counters[SHORT_CHUNKS] = 0
         self.arena = a
@@ -89,7 +86,7 @@ class Sketches:
     def restore(self, rows: Sequence[int] | NDArray[np.int64], data: bytes) -> None:
         """Put back what `export` gave for as many rows; ValueError where it is something else."""
         some, raw = np.asarray(rows, np.int64), np.frombuffer(data, np.uint8)
-        self.arena.settled[some]  # compiled code does not check: a row that is not there is an IndexError here
+        self.arena.rows[some * ROW]  # compiled code does not check: a row that is not there is an IndexError here
         while (size := sketch_export.import_rows(self.arena, some, raw)) == sketch_export.NO_ROOM:
             self.ensure()
         if size != len(raw):
@@ -100,8 +97,13 @@ class Sketches:
             )
 
 
+def _empty_rows(rows: int) -> NDArray[np.int32]:
+    return np.tile(np.array([-1, -1, 0, 0], np.int32), rows)
+
+
 def _bytes_of(a: Arena, rows: NDArray[np.int64]) -> int:
-    cells = a.cells[rows].sum(dtype=np.int64) + a.pending[rows].sum(dtype=np.int64)
+    """No fewer bytes than `rows` pack to."""
+    cells = a.rows[rows * ROW + CELLS].sum(dtype=np.int64) + a.rows[rows * ROW + PENDING].sum(dtype=np.int64)
     return int(cells) * _PER_CELL + (CHUNK + 10) * len(rows)
 
 

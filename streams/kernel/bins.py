@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 GAMMA = 1.02
 ALPHA = 0.01  # the promise; (GAMMA - 1) / (GAMMA + 1) = 0.0099 leaves more than rounding takes
@@ -23,17 +23,17 @@ _MIDDLE = 2.0 * GAMMA / (1.0 + GAMMA)
 GREATEST = math.exp(_LOG_LEAST + (_TOP + 1) * _LOG_GAMMA)  # about 1.6e23: anything beyond falls into the last bin
 
 
-@njit
+@lean
 def bin_of(value: float) -> int:
     """The bin of a finite value, 1 to 8191: bins rise with values, ZERO is 0."""
     size = abs(value)
     if size < LEAST:
         return ZERO
-    step = min(max(int(math.floor((math.log(size) - _LOG_LEAST) / _LOG_GAMMA)), 0), _TOP)
+    step = min(max(math.floor((math.log(size) - _LOG_LEAST) / _LOG_GAMMA), 0), _TOP)
     return ZERO + 1 + step if value > 0 else ZERO - 1 - step
 
 
-@njit
+@lean
 def value_of(number: int) -> float:
     """The value that stands for all of a bin: within ALPHA of each, where its size is in LEAST to GREATEST."""
     if number == ZERO:

@@ -46,3 +46,18 @@ def njit(function: F) -> F:
     """Compile `function` at its first call: division by zero gives inf or NaN as in numpy, other threads go on."""
     compiled: F = _compile(function)
     return compiled
+
+
+# `_nrt` is in numba since 0.36 and in no stub: without reference counts there is nothing that could make an array.
+_LEAN: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_compile_lean: Any = numba.njit(**_LEAN)
+
+
+def lean(function: F) -> F:
+    """As `njit`, for a function that makes and returns no array: references to arrays are not counted.
+
+    Counting costs a few ns for each array at each call of a compiled function by another: more than small ones do. The
+    caller holds the arrays for as long as the call lasts. A slice of an argument is fine, as long as it stays inside.
+    """
+    compiled: F = _compile_lean(function)
+    return compiled

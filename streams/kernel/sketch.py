@@ -11,115 +11,134 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import bins
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 from streams.kernel.sketch_cells import (
     BODY,
+    CELLS,
+    CHUNK,
     COUNT_BITS,
+    FILL,
     FRESH,
     LOST,
     MOST,
+    PENDING,
     PROMISED,
+    ROW,
+    SETTLED,
     SHORT_CELLS,
     SHORT_CHUNKS,
+    WORDS,
     Arena,
     byte_of,
     get_varint,
     next_cell,
+    next_chunk,
+    set_next,
     take_chunk,
 )
 from streams.kernel.sketch_compact import clear, compact, first_pane
 
 __all__ = ["Arena", "add", "clear", "compact", "count", "first_pane", "quantile", "quantiles"]
 
-_PENDING, _SHARE = 14, 8  # a row is compacted beyond 14 fresh cells, and beyond an eighth of its settled ones
+_PENDING, _SHARE = 21, 4  # a row is compacted beyond 21 fresh cells, and beyond a fourth of its settled ones
 
 
-@njit
-def _count_in(s: Arena, chunk: int, filled: int, cell: int) -> bool:
-    for i in range(filled, 0, -1):
-        word = s.words[chunk, i]
+@lean
+def _count_in(words: NDArray[np.int64], chunk: int, filled: int, cell: int) -> bool:
+    for i in range(chunk * WORDS + filled, chunk * WORDS, -1):
+        word = words[i]
         if word >> COUNT_BITS == cell and word & MOST < MOST:
-            s.words[chunk, i] = word + 1
+            words[i] = word + 1
             return True
     return False
 
 
-@njit
+@lean
+def _append(s: Arena, row: int, cell: int, head: int, longest: int) -> None:
+    """A cell of its own; with it, a chunk where the newest is full and a compaction where it is due."""
+    at, counters = row * ROW, s.counters
+    chunk, pending = int(s.rows[at + FRESH]), int(s.rows[at + PENDING])
+    if pending % FILL == 0:
+        new = take_chunk(s.words, counters)
+        if new < 0:
+            counters[LOST] += 1
+            return
+        counters[PROMISED] = max(counters[PROMISED] - 1, 0)
+        set_next(s.words, new, chunk)
+        s.rows[at + FRESH] = chunk = new
+    s.words[chunk * WORDS + pending % FILL + 1] = (cell << COUNT_BITS) | 1
+    s.rows[at + PENDING] = pending + 1
+    short = counters[SHORT_CELLS] > 0 or counters[SHORT_CHUNKS] > 0  # until `ensure`: trying again would cost and fail
+    if not short and pending + 1 > max(_PENDING, int(s.rows[at + CELLS]) // _SHARE):
+        compact(s, row, head, longest)
+
+
+@lean
 def add(s: Arena, row: int, pane: int, value: float, head: int, longest: int) -> None:
     """Count one sample into its pane, however late; NaN and infinite values are none.
 
     `head` (the newest pane that windows see) and `longest` (panes of the longest window) are for `compact`, which is
     done when enough has come. `Sketches.ensure` must have promised room for the sample.
     """
-    if s.counters[PROMISED] > 0:
-        s.counters[PROMISED] -= 1
     if not math.isfinite(value):
         return
-    cell = (pane << bins.BITS) | bins.bin_of(value)
-    chunk, pending = int(s.fresh[row]), int(s.pending[row])
-    filled = 0
+    words, cell = s.words, (pane << bins.BITS) | bins.bin_of(value)
+    chunk, pending = int(s.rows[row * ROW + FRESH]), int(s.rows[row * ROW + PENDING])
     if pending > 0:
-        filled = (pending - 1) % FRESH + 1
-        if _count_in(s, chunk, filled, cell):
+        if _count_in(words, chunk, (pending - 1) % FILL + 1, cell):
             return
-        older = int(s.ints[chunk, 0])
-        if older >= 0 and _count_in(s, older, FRESH, cell):
+        if pending > FILL and _count_in(words, next_chunk(words, chunk), FILL, cell):
             return
-    if filled in (0, FRESH):
-        new = take_chunk(s)
-        if new < 0:
-            s.counters[LOST] += 1
-            return
-        s.ints[new, 0] = chunk
-        s.fresh[row] = chunk = new
-        filled = 0
-    s.words[chunk, filled + 1] = (cell << COUNT_BITS) | 1
-    s.pending[row] = pending + 1
-    room = s.counters[SHORT_CELLS] == 0 and s.counters[SHORT_CHUNKS] == 0
-    if room and pending + 1 > max(_PENDING, int(s.cells[row]) // _SHARE):
-        compact(s, row, head, longest)
+    _append(s, row, cell, head, longest)
 
 
-@njit
+@lean
 def _tally(s: Arena, row: int, first: int, last: int) -> tuple[int, int, int]:
     """Count by bin into `hist` what lies in a span of panes: samples, least bin, greatest bin."""
+    words, data, hist = s.words, s.bytes, s.hist
     total, low, high = 0, bins.BINS, -1
-    chunk, left = int(s.fresh[row]), int(s.pending[row])
+    chunk, left = int(s.rows[row * ROW + FRESH]), int(s.rows[row * ROW + PENDING])
     while chunk >= 0:
-        filled = (left - 1) % FRESH + 1
-        for i in range(1, filled + 1):
-            word = int(s.words[chunk, i])
+        filled = (left - 1) % FILL + 1
+        for i in range(chunk * WORDS + 1, chunk * WORDS + filled + 1):
+            word = int(words[i])
             if first <= word >> (COUNT_BITS + bins.BITS) <= last:
                 number = (word >> COUNT_BITS) & (bins.BINS - 1)
-                s.hist[number] += word & MOST
+                hist[number] += word & MOST
                 total += word & MOST
                 low, high = min(low, number), max(high, number)
         left -= filled
-        chunk = int(s.ints[chunk, 0])
-    chunk = int(s.settled[row])
+        chunk = next_chunk(words, chunk)
+    chunk = int(s.rows[row * ROW + SETTLED])
     while chunk >= 0:
-        data = s.bytes[chunk]
-        end, pane = byte_of(data, BODY - 1), int(s.ints[chunk, 1])
-        number = lead = byte_of(data, 8) | byte_of(data, 9) << 8
-        at, n = get_varint(data, BODY)
+        base = chunk * CHUNK
+        end, pane = base + byte_of(data, base + BODY - 1), int(words[chunk * WORDS] >> 32)
+        number = lead = byte_of(data, base + 8) | byte_of(data, base + 9) << 8
+        at, n = get_varint(data, base + BODY)
         while True:
             if pane < first:
                 return total, low, high
             if pane <= last:
-                s.hist[number] += n
+                hist[number] += n
                 total += n
                 low, high = min(low, number), max(high, number)
             if at >= end:
                 break
             at, pane, number, lead, n = next_cell(data, at, pane, number, lead)
-        chunk = int(s.ints[chunk, 0])
+        chunk = next_chunk(words, chunk)
     return total, low, high
 
 
-@njit
+@lean
+def _wipe(hist: NDArray[np.int64], low: int, high: int) -> None:
+    for i in range(low, high + 1):
+        hist[i] = 0
+
+
+@lean
 def _pick(hist: NDArray[np.int64], low: int, high: int, total: int, q: float) -> float:
     # A product such as 0.07 * 100 must not round up over its whole number.
-    rank = min(max(int(math.ceil(q * total * (1 - 1e-12))), 1), total)
+    rank = min(max(math.ceil(q * total * (1 - 1e-12)), 1), total)
     if 2 * rank <= total:
         at, seen = low, hist[low]
         while seen < rank:
@@ -134,7 +153,7 @@ def _pick(hist: NDArray[np.int64], low: int, high: int, total: int, q: float) ->
     return bins.value_of(at)
 
 
-@njit
+@lean
 def quantile(s: Arena, row: int, first: int, last: int, q: float) -> float:
     """The value that a share `q` (0 to 1) of the samples in panes `first` to `last` do not exceed; NaN without one.
 
@@ -145,11 +164,11 @@ def quantile(s: Arena, row: int, first: int, last: int, q: float) -> float:
     if total == 0:
         return math.nan
     found = _pick(s.hist, low, high, total, q)
-    s.hist[low : high + 1] = 0
+    _wipe(s.hist, low, high)
     return found
 
 
-@njit
+@lean
 def quantiles(s: Arena, row: int, first: int, last: int, qs: NDArray[np.float64], out: NDArray[np.float64]) -> int:
     """As `quantile` for each of `qs`, in one pass over the cells; how many samples there were."""
     total, low, high = _tally(s, row, first, last)
@@ -158,14 +177,13 @@ def quantiles(s: Arena, row: int, first: int, last: int, qs: NDArray[np.float64]
         return 0
     for i in range(len(qs)):
         out[i] = _pick(s.hist, low, high, total, qs[i])
-    s.hist[low : high + 1] = 0
+    _wipe(s.hist, low, high)
     return total
 
 
-@njit
+@lean
 def count(s: Arena, row: int, first: int, last: int) -> int:
     """Samples with a value in panes `first` to `last`, as `quantile` has it."""
     total, low, high = _tally(s, row, first, last)
-    if total:
-        s.hist[low : high + 1] = 0
+    _wipe(s.hist, low, high)
     return total

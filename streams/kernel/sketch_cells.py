@@ -5,7 +5,7 @@ A cell is (pane, bin, count). A row has two chains of chunks:
 - *fresh*: cells as they came, one int64 each (pane, 13 bits of bin, 19 bits of count), seven a chunk, newest first;
 - *settled*: sorted by pane (newest first) and bin, packed to one or two bytes a cell.
 
-A chunk begins with the int32 index of the next (-1: none). A settled chunk goes on with the pane (int32) and bin
+A chunk begins with the int32 index of the next and one (0: none). A settled chunk goes on with the pane (int32) and bin
 (two bytes) of its first cell and the offset of its end (one byte); from byte 11 on, the count of the first cell and
 then what changes from cell to cell. It can be read without the chunk before it.
 
@@ -23,11 +23,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 STEP, HOUR = 30, 360  # panes of 10 s in the coarser steps of time
-CHUNK, BODY = 64, 11
-FRESH = 7  # cells in a fresh chunk
+CHUNK, WORDS, BODY = 64, 8, 11
+ROW = 4
+SETTLED, FRESH, CELLS, PENDING = range(ROW)  # where a row's entries lie
+FILL = 7  # cells in a fresh chunk
 COUNT_BITS = 19
 MOST = (1 << COUNT_BITS) - 1
 # Counters.
@@ -35,81 +37,85 @@ USED, FREE_LIST, FREED, PROMISED, SHORT_CHUNKS, SHORT_CELLS, LOST = range(7)
 
 
 class Arena(NamedTuple):
-    """Every sketch of a partition. `words`, `ints` and `bytes` are one memory, a chunk a row.
+    """Every sketch of a partition. `words` and `bytes` are one memory, 64 bytes a chunk.
 
-    By row: `settled` and `fresh` are first chunks (-1: none), `cells` and `pending` the cells in each chain. The rest
-    is scratch: `hist` counts by bin and is all zero between calls; `keys`, `counts`, `keys2`, `counts2` hold the
-    cells of one row and `flat` its packed chunks.
+    `rows` has four entries a row: first settled chunk, first fresh chunk (-1: none), cells in each chain. The rest is
+    scratch: `hist` counts by bin and is all zero between calls; `cells` holds the cells of one row as four columns
+    (keys and counts, and again to merge into) and `flat` its packed chunks.
+
+    Few arrays, and functions that take only those they use: numba counts references at each hand-over.
     """
 
     words: NDArray[np.int64]
-    ints: NDArray[np.int32]
     bytes: NDArray[np.uint8]
-    settled: NDArray[np.int32]
-    fresh: NDArray[np.int32]
-    cells: NDArray[np.int32]
-    pending: NDArray[np.int32]
+    rows: NDArray[np.int32]
     counters: NDArray[np.int64]
     hist: NDArray[np.int64]
-    keys: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    keys2: NDArray[np.int64]
-    counts2: NDArray[np.int64]
+    cells: NDArray[np.int64]
     flat: NDArray[np.uint8]
 
 
-@njit
-def free_chunks(s: Arena) -> int:
+@lean
+def next_chunk(words: NDArray[np.int64], chunk: int) -> int:
+    """The chunk after this one in its chain; -1 at the end."""
+    return int((words[chunk * WORDS] & 0xFFFFFFFF) - 1)
+
+
+@lean
+def set_next(words: NDArray[np.int64], chunk: int, following: int) -> None:
+    """Make `following` the chunk after this one."""
+    words[chunk * WORDS] = (words[chunk * WORDS] >> 32 << 32) | (following + 1)
+
+
+@lean
+def free_chunks(words: NDArray[np.int64], counters: NDArray[np.int64]) -> int:
     """How many chunks can still be taken."""
-    return int(len(s.words) - s.counters[USED] + s.counters[FREED])
+    return int(len(words) // WORDS - counters[USED] + counters[FREED])
 
 
-@njit
-def take_chunk(s: Arena) -> int:
+@lean
+def take_chunk(words: NDArray[np.int64], counters: NDArray[np.int64]) -> int:
     """A chunk out of the free list, or a new one; -1 where the arena is full."""
-    chunk = int(s.counters[FREE_LIST])
+    chunk = int(counters[FREE_LIST])
     if chunk >= 0:
-        s.counters[FREE_LIST] = s.ints[chunk, 0]
-        s.counters[FREED] -= 1
+        counters[FREE_LIST] = next_chunk(words, chunk)
+        counters[FREED] -= 1
         return chunk
-    chunk = int(s.counters[USED])
-    if chunk >= len(s.words):
+    chunk = int(counters[USED])
+    if chunk >= len(words) // WORDS:
         return -1
-    s.counters[USED] += 1
+    counters[USED] += 1
     return chunk
 
 
-@njit
-def free_chain(s: Arena, chunk: int) -> int:
-    """Give a chain of chunks back; how many they were."""
-    n = 0
+@lean
+def free_chain(words: NDArray[np.int64], counters: NDArray[np.int64], chunk: int) -> None:
+    """Give a chain of chunks back."""
     while chunk >= 0:
-        following = int(s.ints[chunk, 0])
-        s.ints[chunk, 0] = s.counters[FREE_LIST]
-        s.counters[FREE_LIST] = chunk
+        following = next_chunk(words, chunk)
+        set_next(words, chunk, counters[FREE_LIST])
+        counters[FREE_LIST] = chunk
+        counters[FREED] += 1
         chunk = following
-        n += 1
-    s.counters[FREED] += n
-    return n
 
 
-@njit
-def chain_length(s: Arena, chunk: int) -> int:
+@lean
+def chain_length(words: NDArray[np.int64], chunk: int) -> int:
     """Chunks in a chain."""
     n = 0
     while chunk >= 0:
-        chunk = int(s.ints[chunk, 0])
+        chunk = next_chunk(words, chunk)
         n += 1
     return n
 
 
-@njit
+@lean
 def byte_of(data: NDArray[np.uint8], at: int) -> int:
     """One byte as an int64: numba's int() of a uint8 is a uint64, and that beside an int64 becomes a float."""
     return int(data[at] + 0)
 
 
-@njit
+@lean
 def put_varint(out: NDArray[np.uint8], at: int, number: int) -> int:
     """Write a number >= 0 in groups of seven bits, lowest first; where the next byte goes."""
     while number >= 0x80:
@@ -120,7 +126,7 @@ def put_varint(out: NDArray[np.uint8], at: int, number: int) -> int:
     return at + 1
 
 
-@njit
+@lean
 def get_varint(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """Read what `put_varint` wrote: the next position and the number."""
     byte = byte_of(data, at)
@@ -134,7 +140,7 @@ def get_varint(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
     return at, number
 
 
-@njit
+@lean
 def next_cell(data: NDArray[np.uint8], at: int, pane: int, number: int, lead: int) -> tuple[int, int, int, int, int]:
     """Read the cell at `at` after one of `pane` and bin `number`; `lead` is the first bin of that pane.
 
@@ -164,7 +170,7 @@ def next_cell(data: NDArray[np.uint8], at: int, pane: int, number: int, lead: in
     return at, pane - by, number, number, count
 
 
-@njit
+@lean
 def put_cell(out: NDArray[np.uint8], at: int, back: int, by: int, count: int) -> int:
     """Write a cell `back` panes before the last one, its bin `by` from the last (or from the pane's first)."""
     if back == 0:

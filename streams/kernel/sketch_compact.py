@@ -11,18 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import bins
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 from streams.kernel.sketch_cells import (
     BODY,
+    CELLS,
     CHUNK,
     COUNT_BITS,
+    FILL,
     FRESH,
     HOUR,
     MOST,
+    PENDING,
     PROMISED,
+    ROW,
+    SETTLED,
     SHORT_CELLS,
     SHORT_CHUNKS,
     STEP,
+    WORDS,
     Arena,
     byte_of,
     chain_length,
@@ -30,15 +36,17 @@ from streams.kernel.sketch_cells import (
     free_chunks,
     get_varint,
     next_cell,
+    next_chunk,
     put_cell,
     put_varint,
+    set_next,
     take_chunk,
 )
 
 _PANES = (1 << 31) - 1  # panes are less than this: the year 2650
 
 
-@njit
+@lean
 def first_pane(head: int, panes: int) -> int:
     """The first pane of a window of `panes` panes that ends with pane `head`.
 
@@ -52,7 +60,7 @@ def first_pane(head: int, panes: int) -> int:
     return (head // HOUR - (panes + HOUR - 1) // HOUR + 1) * HOUR
 
 
-@njit
+@lean
 def _dropped_before(head: int, longest: int) -> int:
     # One step more than `first_pane` asks for, so that a caller may count the step of the head on top.
     if longest <= STEP:
@@ -62,53 +70,54 @@ def _dropped_before(head: int, longest: int) -> int:
     return first_pane(head, longest) - HOUR
 
 
-@njit
+@lean
 def _coarse(pane: int, head: int, hours_before: int) -> int:
     if pane > head - STEP:
         return pane
     return pane // STEP * STEP if pane >= hours_before else pane // HOUR * HOUR
 
 
-@njit
+@lean
 def _gather(s: Arena, row: int, head: int, longest: int) -> int:
-    """All cells of a row into `keys` and `counts`, coarsened, the newest about first; how many."""
+    """All cells of a row into the first columns of `cells`, coarsened, the newest about first; how many."""
+    words, data, room = s.words, s.bytes, len(s.cells) // 4
+    keys, counts = s.cells[:room], s.cells[room : 2 * room]
     dropped = _dropped_before(head, longest)
     hours = _dropped_before(head, HOUR)
     n = 0
-    chunk, left = int(s.fresh[row]), int(s.pending[row])
+    chunk, left = int(s.rows[row * ROW + FRESH]), int(s.rows[row * ROW + PENDING])
     while chunk >= 0:
-        filled = (left - 1) % FRESH + 1
-        for i in range(filled, 0, -1):
-            word = int(s.words[chunk, i])
+        filled = (left - 1) % FILL + 1
+        for i in range(chunk * WORDS + filled, chunk * WORDS, -1):
+            word = int(words[i])
             pane = word >> (COUNT_BITS + bins.BITS)
             if pane >= dropped:
                 number = (word >> COUNT_BITS) & (bins.BINS - 1)
-                s.keys[n] = (_PANES - _coarse(pane, head, hours)) << bins.BITS | number
-                s.counts[n] = word & MOST
+                keys[n] = (_PANES - _coarse(pane, head, hours)) << bins.BITS | number
+                counts[n] = word & MOST
                 n += 1
         left -= filled
-        chunk = int(s.ints[chunk, 0])
-    chunk = int(s.settled[row])
+        chunk = next_chunk(words, chunk)
+    chunk = int(s.rows[row * ROW + SETTLED])
     while chunk >= 0:
-        data = s.bytes[chunk]
-        end = byte_of(data, BODY - 1)
-        pane = int(s.ints[chunk, 1])
-        number = lead = byte_of(data, 8) | byte_of(data, 9) << 8
-        at, count = get_varint(data, BODY)
+        base = chunk * CHUNK
+        end, pane = base + byte_of(data, base + BODY - 1), int(words[chunk * WORDS] >> 32)
+        number = lead = byte_of(data, base + 8) | byte_of(data, base + 9) << 8
+        at, count = get_varint(data, base + BODY)
         while True:
             if pane < dropped:
                 return n
-            s.keys[n] = (_PANES - _coarse(pane, head, hours)) << bins.BITS | number
-            s.counts[n] = count
+            keys[n] = (_PANES - _coarse(pane, head, hours)) << bins.BITS | number
+            counts[n] = count
             n += 1
             if at >= end:
                 break
             at, pane, number, lead, count = next_cell(data, at, pane, number, lead)
-        chunk = int(s.ints[chunk, 0])
+        chunk = next_chunk(words, chunk)
     return n
 
 
-@njit
+@lean
 def _merge(
     keys: NDArray[np.int64], counts: NDArray[np.int64], n: int, into: NDArray[np.int64], into_counts: NDArray[np.int64]
 ) -> tuple[int, int]:
@@ -139,21 +148,23 @@ def _merge(
     return out, runs
 
 
-@njit
-def _sort(s: Arena, n: int) -> tuple[int, bool]:
-    """Natural merge sort of the gathered cells: how many are left, and whether they lie in `keys2`."""
+@lean
+def _sort(cells: NDArray[np.int64], n: int) -> tuple[int, bool]:
+    """Natural merge sort of the gathered cells: how many are left, and whether they lie in the second columns."""
+    room = len(cells) // 4
+    keys, counts, keys2, counts2 = cells[:room], cells[room : 2 * room], cells[2 * room : 3 * room], cells[3 * room :]
     second = False
     while True:
         if second:
-            n, runs = _merge(s.keys2, s.counts2, n, s.keys, s.counts)
+            n, runs = _merge(keys2, counts2, n, keys, counts)
         else:
-            n, runs = _merge(s.keys, s.counts, n, s.keys2, s.counts2)
+            n, runs = _merge(keys, counts, n, keys2, counts2)
         second = not second
         if runs <= 2:
             return n, second
 
 
-@njit
+@lean
 def _pack(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int, flat: NDArray[np.uint8]) -> int:
     """Sorted cells as chunks one after the other in `flat`; how many chunks."""
     base, at = -CHUNK, CHUNK
@@ -186,50 +197,54 @@ def _pack(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int, flat: NDAr
     return (base + CHUNK) // CHUNK
 
 
-@njit
-def store_chunks(s: Arena, row: int, data: NDArray[np.uint8], chunks: int) -> None:
-    """Make `chunks` packed chunks of `data` the settled chain of a row, which has none; there must be room."""
+@lean
+def store_chunks(s: Arena, row: int, chunks: int) -> None:
+    """Make the first `chunks` packed chunks in `flat` the settled chain of a row that has none; there must be room."""
+    words, data, counters, flat = s.words, s.bytes, s.counters, s.flat
     after = -1
     for k in range(chunks - 1, -1, -1):
-        chunk = take_chunk(s)
-        base = k * CHUNK
-        for i in range(4, byte_of(data, base + BODY - 1)):
-            s.bytes[chunk, i] = data[base + i]
-        s.ints[chunk, 0] = after
+        chunk = take_chunk(words, counters)
+        for i in range(4, byte_of(flat, k * CHUNK + BODY - 1)):
+            data[chunk * CHUNK + i] = flat[k * CHUNK + i]
+        set_next(words, chunk, after)
         after = chunk
-    s.settled[row] = after
+    s.rows[row * ROW + SETTLED] = after
 
 
-@njit
+@lean
 def compact(s: Arena, row: int, head: int, longest: int) -> bool:
     """Bring a row into its one form for the head pane `head`, windows being at most `longest` panes long.
 
     Cells of more than 5 min are kept by steps of 5 min, those of more than 1 h by steps of 1 h, those older than the
     longest window not at all. False, and nothing changed, where the arena has not the room: `Sketches.ensure` gives it.
     """
-    cells = int(s.cells[row]) + int(s.pending[row])
-    if cells == 0:
+    room = len(s.cells) // 4
+    n = int(s.rows[row * ROW + CELLS]) + int(s.rows[row * ROW + PENDING])
+    if n == 0:
         return True
-    if cells > len(s.keys):
-        s.counters[SHORT_CELLS] = max(s.counters[SHORT_CELLS], cells)
+    if n > room:
+        s.counters[SHORT_CELLS] = max(s.counters[SHORT_CELLS], n)
         return False
-    n, second = _sort(s, _gather(s, row, head, longest))
-    chunks = _pack(s.keys2, s.counts2, n, s.flat) if second else _pack(s.keys, s.counts, n, s.flat)
-    own = chain_length(s, int(s.settled[row])) + chain_length(s, int(s.fresh[row]))
-    missing = chunks - own - (free_chunks(s) - s.counters[PROMISED])
+    n, second = _sort(s.cells, _gather(s, row, head, longest))
+    at = 2 * room if second else 0
+    chunks = _pack(s.cells[at : at + room], s.cells[at + room : at + 2 * room], n, s.flat)
+    at = row * ROW
+    own = chain_length(s.words, int(s.rows[at + SETTLED])) + chain_length(s.words, int(s.rows[at + FRESH]))
+    missing = chunks - own - (free_chunks(s.words, s.counters) - s.counters[PROMISED])
     if chunks > own and missing > 0:
         s.counters[SHORT_CHUNKS] = max(s.counters[SHORT_CHUNKS], missing)
         return False
     clear(s, row)
-    store_chunks(s, row, s.flat, chunks)
-    s.cells[row] = n
+    store_chunks(s, row, chunks)
+    s.rows[row * ROW + CELLS] = n
     return True
 
 
-@njit
+@lean
 def clear(s: Arena, row: int) -> None:
     """Forget all samples of a row and give its chunks back."""
-    free_chain(s, int(s.settled[row]))
-    free_chain(s, int(s.fresh[row]))
-    s.settled[row] = s.fresh[row] = -1
-    s.cells[row] = s.pending[row] = 0
+    at = row * ROW
+    free_chain(s.words, s.counters, int(s.rows[at + SETTLED]))
+    free_chain(s.words, s.counters, int(s.rows[at + FRESH]))
+    s.rows[at + SETTLED] = s.rows[at + FRESH] = -1
+    s.rows[at + CELLS] = s.rows[at + PENDING] = 0
