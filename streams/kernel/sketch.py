@@ -40,7 +40,7 @@ from streams.kernel.sketch_compact import clear, compact, first_pane
 
 __all__ = ["Arena", "add", "clear", "compact", "count", "first_pane", "quantile", "quantiles"]
 
-_PENDING, _SHARE = 21, 4  # a row is compacted beyond 21 fresh cells, and beyond a fourth of its settled ones
+_PENDING, _SHARE = 21, 8  # a row is compacted beyond 21 fresh cells, and beyond a fourth of its settled ones
 
 
 @lean
@@ -75,12 +75,12 @@ def _append(s: Arena, row: int, cell: int, head: int, longest: int) -> None:
 
 @lean
 def add(s: Arena, row: int, pane: int, value: float, head: int, longest: int) -> None:
-    """Count one sample into its pane, however late; NaN and infinite values are none.
+    """Count one sample into its pane, however late; NaN, infinite values and panes beyond 31 bits are none.
 
     `head` (the newest pane that windows see) and `longest` (panes of the longest window) are for `compact`, which is
     done when enough has come. `Sketches.ensure` must have promised room for the sample.
     """
-    if not math.isfinite(value):
+    if not math.isfinite(value) or pane >> 31 != 0:
         return
     words, cell = s.words, (pane << bins.BITS) | bins.bin_of(value)
     chunk, pending = int(s.rows[row * ROW + FRESH]), int(s.rows[row * ROW + PENDING])
@@ -121,7 +121,16 @@ def _tally(s: Arena, row: int, first: int, last: int) -> tuple[int, int, int]:
             if pane <= last:
                 hist[number] += n
                 total += n
-                low, high = min(low, number), max(high, number)
+                low = min(low, number)
+                while at < end:  # what `next_cell` does, for the bulk of cells: one byte, same pane
+                    byte = byte_of(data, at)
+                    if byte >= 0x80:
+                        break
+                    number, n = number + (byte & 31) + 1, (byte >> 5) + 1
+                    hist[number] += n
+                    total += n
+                    at += 1
+                high = max(high, number)
             if at >= end:
                 break
             at, pane, number, lead, n = next_cell(data, at, pane, number, lead)

@@ -107,9 +107,17 @@ def _gather(s: Arena, row: int, head: int, longest: int) -> int:
         while True:
             if pane < dropped:
                 return n
-            keys[n] = (_PANES - _coarse(pane, head, hours)) << bins.BITS | number
-            counts[n] = count
+            key = (_PANES - _coarse(pane, head, hours)) << bins.BITS
+            keys[n], counts[n] = key | number, count
             n += 1
+            while at < end:  # what `next_cell` does, for the bulk of cells: one byte, same pane
+                byte = byte_of(data, at)
+                if byte >= 0x80:
+                    break
+                number += (byte & 31) + 1
+                keys[n], counts[n] = key | number, (byte >> 5) + 1
+                at += 1
+                n += 1
             if at >= end:
                 break
             at, pane, number, lead, count = next_cell(data, at, pane, number, lead)
@@ -149,10 +157,27 @@ def _merge(
 
 
 @lean
+def _insert(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> None:
+    """Insertion sort that gives up where it does not pay: most rows are nearly in order."""
+    budget = 8 * n
+    for i in range(1, n):
+        key, count = keys[i], counts[i]
+        at = i
+        while at > 0 and keys[at - 1] > key:
+            keys[at], counts[at] = keys[at - 1], counts[at - 1]
+            at -= 1
+        keys[at], counts[at] = key, count
+        budget -= i - at
+        if budget < 0:
+            return
+
+
+@lean
 def _sort(cells: NDArray[np.int64], n: int) -> tuple[int, bool]:
-    """Natural merge sort of the gathered cells: how many are left, and whether they lie in the second columns."""
+    """Sort and merge the gathered cells: how many are left, and whether they lie in the second columns."""
     room = len(cells) // 4
     keys, counts, keys2, counts2 = cells[:room], cells[room : 2 * room], cells[2 * room : 3 * room], cells[3 * room :]
+    _insert(keys, counts, n)
     second = False
     while True:
         if second:
