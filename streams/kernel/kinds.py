@@ -12,7 +12,8 @@ LAST = 2  # latest value
 MEAN = 3  # mean value, window
 MIN = 4  # least value, window
 MAX = 5  # greatest value, window
-RATIO = 6  # mean value, window, to the baseline (declared, seasonal or learnt)
+# The mean value, or where `param` is a number that quantile, window, to the baseline (declared, seasonal or learnt).
+RATIO = 6
 ZSCORE = 7  # deviations of the latest value from the learnt baseline
 ERROR_RATE = 8  # share of failed samples, 0 to 1, window
 ERRORS = 9  # failed samples, window
@@ -31,8 +32,11 @@ SINCE_OK = 21  # seconds since the broker took the target's latest good sample
 STATUS = 22  # 0 healthy, 1 degraded, 2 unhealthy, 3 unknown
 SUM = 23  # sum of the values, window
 MISSED = 24  # seconds since a run by the cron schedule was due (with its grace) and did not come; 0 where none is
+PREVIOUS = 25  # status before the present one, as STATUS; none where it is in the bit set `param` (bit 1 << status)
 
-WINDOWED = frozenset({MEAN, MIN, MAX, RATIO, ERROR_RATE, ERRORS, COUNT, RATE, SUCCESS_RATE, QUANTILE, SURPRISE, ERROR_RATIO, SUM})  # fmt: skip
+WINDOWED = frozenset(
+    {MEAN, MIN, MAX, RATIO, ERROR_RATE, ERRORS, COUNT, RATE, SUCCESS_RATE, QUANTILE, SURPRISE, ERROR_RATIO, SUM}
+)
 TIMED = frozenset({ABSENT, SINCE_OK, MISSED, FLAT, COUNT, RATE, SUM})  # may change though no sample comes
 
 GT, GE, LT, LE, EQ, NE = range(6)

@@ -98,7 +98,7 @@ def test_rule_takes_words_and_symbols():
     ("fields", "why"),
     [
         ({"metric": "error_rate", "value": 5}, "share from 0 to 1"),
-        ({"metric": "latency", "window": "7m", "value": 5}, "window is 1m, 5m or 1h"),
+        ({"metric": "latency", "window": "7m", "value": 5}, "nearest: 5m and 10m"),
         ({"metric": "up", "window": "5m", "value": 0}, "takes no window"),
         ({"metric": "latency", "aggregate": "last", "window": "5m", "value": 0}, "takes no window"),
         ({"metric": "latency", "operator": "bigger", "value": 0}, "Input should be"),
