@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from schemas import Control
-from streams.control_bodies import BodyError, Threshold, parse_body
+from streams.control_bodies import BodyError, Threshold, parse_body, problems
 from streams.instants import iso
-from streams.rules import Rule
+from streams.rules import Rule, expand
 
 KEEP_VERSIONS = 50
 REFUSED_SLOTS = 500
@@ -166,34 +167,54 @@ class Controls:
         return sorted([*found, *gone, *self._refused.values()], key=lambda c: (c.at, c.version), reverse=True)
 
     def rules(self, base: Iterable[Rule]) -> tuple[Rule, ...]:
-        """The rules in force: those of the file, overlaid by those of the log, with changed thresholds."""
-        found = {rule.name: rule for rule in base}
-        for record in self.records("rule"):
-            if record.deleted:
-                found.pop(record.id, None)
-        found |= dict(sorted(self.live("rule").items()))
-        for name, threshold in self.live("threshold").items():
-            if name in found:
-                try:
-                    found[name] = with_threshold(found[name], threshold)
-                except BodyError:  # the rule was changed since, and has no such threshold any more: as it stands
-                    continue
-        return tuple(found.values())
+        """The rules in force, as they are judged: those of the file, overlaid by those of the log, with thresholds."""
+        live: dict[str, Rule] = self.live("rule")
+        touched = {record.id for record in self.records("rule")}
+        found: list[Rule] = []
+        placed: set[str] = set()
+        for rule in base:
+            name = next((n for n in (rule.name, rule.pair) if n in touched), None)
+            if name is None:
+                found.append(rule)
+            elif name in live and name not in placed:
+                placed.add(name)
+                found.append(live[name])
+        found += [live[name] for name in sorted(live.keys() - placed)]
+        thresholds: dict[str, Threshold] = self.live("threshold")
+        return tuple(_in_force(rule, thresholds) for rule in expand(found))
+
+
+def _in_force(rule: Rule, thresholds: Mapping[str, Threshold]) -> Rule:
+    for name in (rule.pair, rule.name):
+        if name and name in thresholds:
+            try:
+                rule = with_threshold(rule, thresholds[name])
+            except BodyError:  # the rule was changed since, and has no such number any more: it stays as it stands
+                continue
+    return rule
 
 
 def with_threshold(rule: Rule, threshold: Threshold) -> Rule:
-    """`rule` with other numbers. Raises BodyError where it has none of these, or they do not fit together."""
-    plain = rule.model_dump(by_alias=True, exclude_unset=True)
-    if missing := [name for name in threshold.changes if name not in plain]:
-        raise BodyError([(missing[0], f"rule {rule.name} does not use it")])
-    return parse_rule(rule.name, {**plain, **threshold.changes})
+    """`rule`, one of those that are judged, with other numbers, in the unit of its metric.
 
-
-def parse_rule(name: str, body: Mapping[str, Any]) -> Rule:
-    """A rule from the body of its record. Raises BodyError."""
-    rule = parse_body("rule", name, body)
-    assert isinstance(rule, Rule)
-    return rule
+    Of a pair, each of the two takes the number of its severity. Raises BodyError where they do not fit the rule.
+    """
+    changes = dict(threshold.changes)
+    of_pair = {name: changes.pop(name) for name in ("warning", "critical") if name in changes}
+    if of_pair and not rule.pair:
+        raise BodyError([(next(iter(of_pair)), f"rule {rule.name} has one threshold: give value")])
+    if "value" in changes and rule.pair:
+        raise BodyError([("value", f"rule {rule.pair} is a pair: give warning, or critical")])
+    if rule.severity in of_pair:
+        changes["value"] = of_pair[rule.severity]
+    if changes and (not rule.metric or rule.all_ or rule.any_ or rule.not_ is not None):
+        raise BodyError([(next(iter(changes)), f"rule {rule.name} has no threshold of its own: change the rule")])
+    changed = rule.model_copy(update=changes)
+    try:
+        Rule.model_validate(changed.model_dump(by_alias=True, exclude_unset=True))
+    except ValidationError as error:
+        raise BodyError(problems(error)) from error
+    return changed
 
 
 def body_of(record: Control | None) -> dict[str, Any] | None:

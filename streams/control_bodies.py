@@ -16,7 +16,7 @@ from streams.settings import Settings
 from streams.silences import Silence
 
 MOST_BYTES = 64 * 1024
-_MOST_ID = 400
+_MOST_ID = 300
 
 
 class BodyError(ValueError):
@@ -41,12 +41,12 @@ class Snooze(Settings):
 
 
 class Threshold(Settings):
-    """Numbers of a rule that are other than the rule says."""
+    """Numbers of a rule that are other than the rule says, in the unit of its metric: milliseconds, shares."""
 
-    value: float | str | None = None
-    recover: float | str | None = None
-    warning: float | str | None = None
-    critical: float | str | None = None
+    value: float | None = Field(default=None, allow_inf_nan=False)
+    recover: float | None = Field(default=None, allow_inf_nan=False)
+    warning: float | None = Field(default=None, allow_inf_nan=False)
+    critical: float | None = Field(default=None, allow_inf_nan=False)
     comment: str = Field(default="", max_length=2000)
 
     @model_validator(mode="after")
@@ -56,7 +56,7 @@ class Threshold(Settings):
         return self
 
     @property
-    def changes(self) -> dict[str, float | str]:
+    def changes(self) -> dict[str, float]:
         """The rule's fields that it sets."""
         fields = ("value", "recover", "warning", "critical")
         return {name: v for name in fields if (v := getattr(self, name)) is not None}
@@ -116,7 +116,7 @@ def parse_body(kind: str, key: str, body: str | bytes | Mapping[str, Any]) -> An
     """
     if kind not in MODELS and kind not in OWN:
         raise BodyError([("kind", f"{kind!r:.60} is none of {', '.join(MODELS)}")])
-    if not key or len(key) > _MOST_ID or any(c < " " for c in key):
+    if not key or len(key) > _MOST_ID + 100 * (kind in OWN) or any(c < " " for c in key):
         raise BodyError([("id", f"an id has 1 to {_MOST_ID} printable characters")])
     values = _object(body)
     if kind in OWN:

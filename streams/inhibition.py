@@ -71,7 +71,7 @@ PAIR = InhibitRule(
     name=BUILT_IN,
     source_matchers=('severity="critical"',),
     target_matchers=('severity=~"warning|info"', 'alertname!=""'),
-    equal=("alertname", "target", "group"),
+    equal=("alertname", "target"),
 )
 
 

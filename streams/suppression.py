@@ -99,7 +99,7 @@ class Suppressions:
         firing = alert.state not in _QUIET
         if not firing and alert.state != "pending":
             self._hits.pop(alert.id, None)
-        self._inhibitor.note(alert.id, alert.labels, alert.began, firing=firing)
+        self._inhibitor.note(alert.id, _labels(alert), alert.began, firing=firing)
         self._causes.note(
             alert.id, alert.target, alert.labels, alert.began, alert.at, firing=firing, pending=alert.state == "pending"
         )
@@ -119,16 +119,17 @@ class Suppressions:
         self._bring_up_to_date()
         if (cause := self._causes.decide(alert.target, alert.began, now)) is not None:
             return Suppressed(*cause)
-        by_alert = self._inhibitor.by(alert.labels)
+        by_alert = self._inhibitor.by(_labels(alert))
         return Suppressed("inhibited", by_alert) if by_alert is not None else None
 
     def _hitting(self, alert: AlertView) -> tuple[list[tuple[str, Silence]], list[tuple[str, Window]]]:
         known = self._hits.get(alert.id)
         if known is None or known[0] != alert.labels:
+            labels = _labels(alert)
             known = (
                 alert.labels,
-                [(key, s) for key, s in self._silences.items() if s.hits(alert.labels)],
-                [(key, w) for key, w in self._windows.items() if w.hits(alert.target, alert.labels)],
+                [(key, s) for key, s in self._silences.items() if s.hits(labels)],
+                [(key, w) for key, w in self._windows.items() if w.hits(alert.target, labels)],
             )
             self._hits[alert.id] = known
         return known[1], known[2]
@@ -153,3 +154,8 @@ class Suppressions:
             log.warning("the targets' dependencies stay as they were: %s", error)
             return
         self._causes.replace(self.dependencies)
+
+
+def _labels(alert: AlertView) -> Mapping[str, str]:
+    """The alert's labels with its target, which for a group is the group's name."""
+    return alert.labels if "target" in alert.labels else {**alert.labels, "target": alert.target}
