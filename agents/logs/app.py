@@ -1,0 +1,81 @@
+"""The logs role: log lines in, samples of their counts out, each line counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from agents.logs.worker import Worker
+from streams.log_counts import Counting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents.logs.settings import LogsSettings
+    from agents.probe.settings import Target
+    from streams.kafka import KafkaSettings
+
+log = logging.getLogger("probestream.logs")
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_AFTER_S = 0.2, 5.0, 30.0
+
+
+async def run(
+    *,
+    kafka: KafkaSettings,
+    settings: LogsSettings,
+    targets: tuple[Target, ...],
+    accept_unknown: bool,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Count lines until `stop`; start again from the state where Kafka's clients fail.
+
+    `accept_unknown` is whether lines of a target that the configuration does not name count.
+    """
+    loop = asyncio.get_running_loop()
+    kinds = {t.name: t.kind for t in targets}
+
+    def refusal(target: str) -> str:
+        kind = kinds.get(target)
+        if kind is None:
+            return "" if accept_unknown else "unknown_target"
+        return "" if kind == "push" else "wrong_kind"
+
+    told = False
+
+    def ready_once() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            ready()
+
+    counting = counting_of(settings)
+    pause = _FIRST_PAUSE_S
+    while not stop.is_set():
+        started = loop.time()
+        work = asyncio.ensure_future(Worker(kafka, settings, counting, refusal).run(stop, ready_once))
+        try:
+            await work
+        except Exception as error:  # Kafka's clients raise many kinds; a new start heals all that can be healed
+            pause = _FIRST_PAUSE_S if loop.time() - started > _HEALTHY_AFTER_S else pause
+            log.warning("counting starts again in %.1f s: %s: %s", pause, type(error).__name__, error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def counting_of(settings: LogsSettings) -> Counting:
+    """The counting that `settings` describe."""
+    return Counting.of(
+        interval_s=settings.interval,
+        learn_s=settings.learn,
+        most_templates=settings.max_templates,
+        top_templates=settings.top_templates,
+        similarity=settings.similarity,
+        most_characters=settings.max_line,
+        masks=settings.masks,
+        classes=settings.all_classes,
+    )
