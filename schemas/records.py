@@ -139,6 +139,8 @@ class Alert(Record):
     score: float | None = None
     status: str = ""
     message: str = ""
+    conditions: list[dict[str, Any]] = field(default_factory=list)
+    rule_version: int = 0
     decisions: list[dict[str, Any]] = field(default_factory=list)
 
 

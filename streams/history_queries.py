@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Subquery
 
 ENDED = ("resolved", "cancelled")
-ACTIVE = ("firing", "acknowledged", "snoozed", "suppressed", "escalated")
+ACTIVE = ("firing", "acknowledged", "snoozed", "suppressed", "escalated", "flapping")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.alert.others import follow
 from agents.alert.worker import Worker
 from agents.watchdog import watch
 from schemas import Control, DecodeError, decode
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agents.alert.settings import AlertSettings
     from agents.probe.settings import Target
     from streams.rules import Rule
+    from streams.suppression import Suppressions
 
 log = logging.getLogger("probestream.alert")
 
@@ -36,9 +38,10 @@ async def run(
     rules: tuple[Rule, ...],
     stop: asyncio.Event,
     ready: Callable[[], None],
+    suppressions: Suppressions | None = None,
 ) -> None:
     """Turn findings into alerts until `stop`. Raises where only a restart from the state helps."""
-    worker = Worker(kafka, targets, rules)
+    worker = Worker(kafka, targets, rules, settings, suppressions)
     app = make_app(kafka, "alert", worker.restored)
     worker.table = alert_state(app, kafka)
     worker.consumer = lambda: app.consumer
@@ -79,6 +82,9 @@ async def run(
         asyncio.create_task(guarded(_ticker(worker, settings.tick), "the tick")),
         asyncio.create_task(guarded(_control(worker, kafka), "reading control")),
         asyncio.create_task(
+            guarded(follow(kafka, worker.take_other, worker.informed["others"].set), "following other alerts")
+        ),
+        asyncio.create_task(
             guarded(watch(kafka, full_name(kafka, FINDINGS), worker.progress, "alert"), "the watchdog")
         ),
     ]
@@ -113,12 +119,17 @@ async def _control(worker: Worker, kafka: KafkaSettings) -> None:
     await consumer.start()
     try:
         consumer.assign([tp])
+        end = (await consumer.end_offsets([tp]))[tp]
         await consumer.seek_to_beginning(tp)
-        async for record in consumer:
-            try:
-                worker.take_control(decode(record.value, Control))
-            except DecodeError as error:
-                if record.value is not None:
+        while True:
+            if not worker.informed["control"].is_set() and await consumer.position(tp) >= end:
+                worker.informed["control"].set()
+            for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
+                if record.value is None:
+                    continue
+                try:
+                    worker.take_control(decode(record.value, Control))
+                except DecodeError as error:
                     log.warning("control/%d: %s", record.offset, error)
     finally:
         await consumer.stop()

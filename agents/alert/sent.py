@@ -15,7 +15,7 @@ from streams.topics import ALERTS, full_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.lifecycle import Life
+    from streams.life import Life
 
 # How far the clocks of this machine and the broker may be apart.
 _MARGIN_MS = 600_000

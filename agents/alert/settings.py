@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from streams.settings import Settings
+from streams.life.policy import LifeDefaults
 from streams.units import Duration
 
 
-class AlertSettings(Settings):
+class AlertSettings(LifeDefaults):
     """The alert role."""
 
-    tick: Duration = Field(default=0.25, gt=0, description="How often pending alerts are looked at.")
+    tick: Duration = Field(default=0.25, gt=0, description="How often the clock is looked at.")

@@ -1,7 +1,7 @@
 """The cycle of the alert hop: findings change lives, lives are stored, then told, and only then findings let go.
 
-In: records of `findings`; acknowledgements; the clock. State: one `Life` a target and rule, with an outbox.
-Out: transitions on `alerts`.
+In: records of `findings`; what people ask on `control`; where all other alerts stand; the clock. State: one `Life` a
+target (or group) and rule, with an outbox. Out: transitions on `alerts`.
 
 Dying before a life is stored: its finding is read again. Dying after, before its outbox is sent or known to be
 sent: the recovery looks on `alerts` which of the outbox's transitions are there, and sends the others. Dying
@@ -11,129 +11,146 @@ after that: the finding is known by its offset and passed over. So each transiti
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
-import struct
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from aiokafka import AIOKafkaProducer
-
-from agents.alert.sent import already_sent
+from agents.alert.composites import Composites
+from agents.alert.flush import Flush
+from agents.alert.hands import KINDS, Hands
+from agents.alert.intake import Intake
+from agents.alert.lives import Lives
+from agents.alert.restore import restore
 from agents.holes import check_hole
-from agents.letters import dead_letter
-from schemas import Alert, Control, DecodeError, Finding, decode, encode
-from streams import lifecycle
-from streams.kafka import KafkaSettings, producer_options
+from streams import groups
+from streams import life as lifecycle
 from streams.labels import matches
-from streams.lifecycle import Life
-from streams.partition import partition_of
-from streams.topics import ALERT_STATE, ALERTS, DEAD_LETTERS, full_name
+from streams.life import FIRED, Life, LifeDefaults, Policy, policy_of
+from streams.suppression import AlertView, Suppressed, Suppressions
+from streams.topics import SAMPLES
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agents.probe.settings import Target
+    from schemas import Control, Finding
+    from streams.composites import Standing
+    from streams.kafka import KafkaSettings
     from streams.rules import Rule
 
-log = logging.getLogger("probestream.alert")
-
-# Table entry of a partition: the offset up to which its findings are in the lives.
-_META = b"\0offset/"
-_OFFSET = struct.Struct("<q")
-
-
-def _meta(partition: int) -> bytes:
-    return _META + str(partition).encode()
-
-
-def _offset(entry: bytes | None) -> int:
-    return -1 if entry is None else int(_OFFSET.unpack(entry)[0])
+KEPT_MS = ((SAMPLES.days or 7) + 1) * 86_400_000.0
+"""How long a life is kept after its last change: a finding can come again as long as its sample is on the log."""
+_ASK_AGAIN_MS = 1000.0
+_PRUNE_EVERY_MS = 60_000.0
+_INFORMED_WITHIN_S = 60.0
+_KNOWN_WITHIN_S = 5.0
 
 
 class Worker:
     """All lives of this process's partitions."""
 
-    def __init__(self, kafka: KafkaSettings, targets: tuple[Target, ...], rules: tuple[Rule, ...]) -> None:
-        self.kafka = kafka
-        self.rules = {r.name: r for r in rules}
-        self.labels = {t.name: t.all_labels for t in targets}
-        self.lives: dict[int, dict[str, Life]] = {}
-        self.acknowledged: dict[str, Control] = {}
-        self.table: Any = None
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        targets: Iterable[Target],
+        rules: Iterable[Rule],
+        defaults: LifeDefaults | None = None,
+        suppressions: Suppressions | None = None,
+    ) -> None:
+        self.kafka, self.defaults = kafka, defaults or LifeDefaults()
+        self.suppressions = suppressions or Suppressions()
+        self.lives, self.hands, self.composites = Lives(kafka.partitions), Hands(), Composites()
+        self.intake = Intake(kafka)
+        self.flusher = Flush(kafka, self.lives, self.intake)
         self.consumer: Any = None
-        self._by_id: dict[str, Life] = {}
-        self._seen: dict[int, int] = {}
-        self._behind: dict[int, int] = {}
-        self._events: list[Any] = []
-        self._dirty: dict[str, Life] = {}
-        self._letters: list[bytes] = []
-        self.wake = asyncio.Event()
-        self._lock = asyncio.Lock()
-        self._producer = AIOKafkaProducer(**producer_options(kafka, "alert"))
-        self._alerts, self._state = full_name(kafka, ALERTS), full_name(kafka, ALERT_STATE)
+        self.rules: dict[str, Rule] = {}
+        self.labels: dict[str, Mapping[str, str]] = {}
+        self.informed = {"control": asyncio.Event(), "others": asyncio.Event()}
+        self._policies: dict[str, Policy] = {}
+        self._members: dict[str, set[str]] = {}
+        self._configured = asyncio.Event()
+        self._noted: dict[str, int] = {}
+        self._ask_at = self._prune_at = 0.0
+        self._changed = False
+        self.configure(targets, rules)
+
+    @property
+    def wake(self) -> asyncio.Event:
+        """Set when there is something to flush."""
+        return self.flusher.wake
+
+    @property
+    def table(self) -> Any:
+        """The Faust table of lives."""
+        return self.flusher.table
+
+    @table.setter
+    def table(self, table: Any) -> None:
+        self.flusher.table = table
 
     async def start(self) -> None:
         """Connect the producer."""
-        await self._producer.start()
+        await self.flusher.start()
 
     async def close(self) -> None:
         """Disconnect; what was not stored will be read again."""
-        await self._producer.stop()
+        await self.flusher.close()
+
+    # Configuration
+
+    def configure(self, targets: Iterable[Target], rules: Iterable[Rule]) -> None:
+        """Go on with these targets and rules: alerts of what is no more resolve at the next tick, and say why."""
+        self.rules = self.intake.rules = {r.name: r for r in rules}
+        self.labels = self.intake.labels = {t.name: t.all_labels for t in targets}
+        self._policies = {name: policy_of(rule, self.defaults) for name, rule in self.rules.items()}
+        self.composites.configure(self.rules.values())
+        self._members = {}
+        for rule in self.rules.values():
+            if groups.is_grouped(rule) and rule.name not in self.composites.rules:
+                for target, labels in self.labels.items():
+                    if matches(rule.match, labels):
+                        self._members.setdefault(groups.group_key(rule, labels), set()).add(target)
+        self._changed = True
+        self._configured.set()
+        self._configured = asyncio.Event()
+
+    # Beginning, and giving up
 
     async def restored(self, sources: set[Any]) -> dict[Any, int]:
-        """Make the lives from the recovered table, and find out which of their transitions are told."""
+        """Make the lives from the recovered table, and find out which of their transitions are told.
+
+        What people asked and where other alerts stand is known first: nothing may be told that a silence hides.
+        """
         self._forget()
+        async with asyncio.timeout(_INFORMED_WITHIN_S):
+            for event in self.informed.values():
+                await event.wait()
         consumer = self.consumer()
-        ends = await consumer.highwaters(*sources)
-        earliest = await consumer.earliest_offsets(*sources)
-        positions = {
-            tp.partition: max(_offset(self.table.data.get(_meta(tp.partition))) + 1, earliest.get(tp) or 0)
-            for tp in sources
-        }
-        lives: dict[int, dict[str, Life]] = {p: {} for p in positions}
-        for key, value in self.table.data.items():
-            if key.startswith(_META):
-                continue
-            partition = partition_of(key.decode(), self.kafka.partitions)
-            if partition in lives:
-                lives[partition][key.decode()] = Life.load(value)
-        self._fit(lives, positions, {tp.partition: ends.get(tp) or 0 for tp in sources})
-        unsure = [life for held in lives.values() for life in held.values() if life.outbox]
-        there = await already_sent(self.kafka, unsure) if unsure else set()
+        ends = {tp.partition: offset or 0 for tp, offset in (await consumer.highwaters(*sources)).items()}
+        earliest = {tp.partition: offset or 0 for tp, offset in (await consumer.earliest_offsets(*sources)).items()}
+        numbers = [tp.partition for tp in sources]
+        lives, positions, unsure = await restore(
+            self.kafka,
+            self.table.data,
+            {p: earliest.get(p, 0) for p in numbers},
+            {p: ends.get(p, 0) for p in numbers},
+        )
         # No await from here on: the tick and the flusher see all of it or nothing.
+        self.intake.begin({p: at - 1 for p, at in positions.items()}, {p: ends.get(p, 0) for p in numbers})
+        self.lives.become(lives)
         for life in unsure:
-            for told in list(life.outbox):
-                if (told["id"], told["number"]) in there:
-                    lifecycle.sent(life, told["number"], told["id"])
             self._touch(life)
-        self._seen = {p: position - 1 for p, position in positions.items()}
-        self._behind = {tp.partition: ends.get(tp) or 0 for tp in sources}
-        self.lives = lives
-        self._by_id = {life.id: life for held in lives.values() for life in held.values() if life.active}
-        for control in self.acknowledged.values():
-            self._acknowledge(control)
+        now = now_ms()
+        for life in self.lives:
+            if self.hands.apply(life, now):
+                self._touch(life)
+            elif life.active and (policy := self._policies.get(life.rule)) is not None:
+                self.lives.wake_at(life.key, lifecycle.due(life, policy))
+        self._changed = True
         return {tp: positions[tp.partition] for tp in sources}
 
-    @staticmethod
-    def _fit(lives: dict[int, dict[str, Life]], positions: dict[int, int], ends: dict[int, int]) -> None:
-        """Go back to the end of a log that is shorter than the state: part of it was lost, and what comes is news."""
-        for partition, end in ends.items():
-            if positions[partition] > end:
-                log.error("findings/%d ends at %d, the state goes to %d", partition, end, positions[partition] - 1)
-                positions[partition] = end
-                for life in lives[partition].values():
-                    life.offset = min(life.offset, end - 1)
-
-    def _adopt(self, partition: int, life: Life) -> None:
-        self.lives[partition][life.key] = life
-        if life.active:
-            self._by_id[life.id] = life
-
     def _forget(self) -> None:
-        self.lives, self._by_id, self._seen, self._behind, self._dirty = {}, {}, {}, {}, {}
-        self._events = []
+        self.lives.become({})
+        self.intake.begin({}, {})
 
     async def revoked(self) -> None:
         """Finish what is under way and forget the partitions."""
@@ -142,176 +159,212 @@ class Worker:
 
     def progress(self) -> dict[int, int]:
         """Offset of the last finding read, by partition."""
-        return dict(self._seen)
+        return dict(self.intake.seen)
+
+    # What comes in
 
     async def take(self, event: Any) -> None:
         """Take in one finding; `flush` stores and tells what it changed. Raises HoleError where one is missing."""
         message = event.message
-        lives = self.lives.get(message.partition)
-        if lives is None:
+        intake, partition = self.intake, message.partition
+        if partition not in intake.seen:
             return  # of a partition that was just given up; whoever has it next reads it
-        seen = self._seen[message.partition]
+        lives, seen = self.lives.by_partition, intake.seen[partition]
         if message.offset > seen + 1:
-            await check_hole(self.kafka, message.topic, message.partition, seen + 1, message.offset)
-            if self.lives.get(message.partition) is not lives:
-                return  # given up meanwhile
+            await check_hole(self.kafka, message.topic, partition, seen + 1, message.offset)
+        await self._know_rule(message)
+        if self.lives.by_partition is not lives:
+            return  # given up meanwhile
         if message.offset <= seen:
             event.ack()
             return
-        self._seen[message.partition] = message.offset
-        self._events.append(event)
-        at = message.timestamp * 1000.0
-        finding = self._read(message, at)
+        finding = intake.take(event)
+        self.wake.set()
         if finding is None:
             return
-        rule, key = self.rules[finding.rule], f"{finding.target}/{finding.rule}"
-        life = lives.get(key) or Life(finding.target, finding.rule)
-        if message.offset > life.offset:
-            before = life.id
-            lifecycle.on_finding(life, finding, rule, self._labels_of(finding.target), at)
-            life.offset = message.offset
-            if before != life.id:
-                self._by_id.pop(before, None)
-            self._adopt(message.partition, life)
-            if (control := self.acknowledged.get(life.id)) is not None:
-                self._acknowledge(control)
-            self._touch(life)
-        self.wake.set()
-
-    def _read(self, message: Any, at: float) -> Finding | None:
-        """The finding in `message`; None where it cannot be used, which is then a dead letter."""
-        try:
-            finding = decode(message.value, Finding)
-        except DecodeError as error:
-            self._refuse(message, error.reason, str(error), at)
-            return None
-        key = f"{finding.target}/{finding.rule}"
-        if not math.isfinite(finding.time):
-            self._refuse(message, "bad_value", f"finding of {key:.100} at no time", at)
-        elif partition_of(key, self.kafka.partitions) != message.partition:
-            self._refuse(message, "wrong_partition", f"finding of {key:.100} does not belong here", at)
-        elif finding.rule not in self.rules:
-            self._refuse(message, "unknown_rule", f"no rule {finding.rule} in the configuration", at)
+        rule, at = self.rules[finding.rule], message.timestamp * 1000.0
+        labels = self._labels_of(finding.target)
+        key = groups.finding_key(rule, finding.target, labels)
+        life = self.lives.get(key) or Life(key.rsplit("/", 1)[0], finding.rule)
+        if message.offset <= life.offset:
+            return
+        life.offset = message.offset
+        if groups.is_grouped(rule):
+            about = groups.take_member(life, finding, rule, self._members.get(key, ()), at)
+            self._on_finding(life, about, rule, groups.labels_of(rule, labels), at)
         else:
-            return finding
-        return None
+            self._on_finding(life, finding, rule, labels, at)
 
-    def _labels_of(self, target: str) -> Mapping[str, str]:
-        return self.labels.get(target) or {"target": target, "kind": "push"}
+    async def _know_rule(self, message: Any) -> None:
+        """Wait for a rule that detect has heard of earlier than this process."""
+        name = self.intake.rule_of(message)
+        late = _KNOWN_WITHIN_S - (now_ms() / 1000.0 - message.timestamp)
+        if name is not None and name not in self.rules and late > 0:
+            try:
+                async with asyncio.timeout(min(late, _KNOWN_WITHIN_S)):
+                    while name not in self.rules:
+                        await self._configured.wait()
+            except TimeoutError:
+                return
 
-    def _refuse(self, message: Any, reason: str, error: str, at: float) -> None:
-        log.warning("%s/%d/%d: %.300s", message.topic, message.partition, message.offset, error)
-        letter = dead_letter(
-            hop="alert",
-            reason=reason,
-            error=error,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            at=at,
-            key=message.key,
-            value=message.value,
-        )
-        self._letters.append(encode(letter))
-        self.wake.set()
-
-    def _touch(self, life: Life) -> None:
-        self._dirty[life.key] = life
-        self.wake.set()
+    def _on_finding(
+        self, life: Life, finding: Finding | None, rule: Rule, labels: Mapping[str, str], now: float
+    ) -> None:
+        before = (life.id, dict(life.taken))
+        if finding is not None:
+            lifecycle.on_finding(life, finding, self._policies[rule.name], labels, now, self._verdict)
+        if life.id != before[0]:
+            self._over(*before)
+        if life.id or life.members:
+            self.hands.apply(life, now)
+            self._touch(life)
 
     def take_control(self, control: Control) -> None:
         """Take in a change made at run time."""
-        if control.kind == "ack" and not control.deleted:
-            self.acknowledged[control.id] = control
-            self._acknowledge(control)
+        if control.kind in KINDS:
+            self.hands.take(control)
+            life = self.lives.by_id.get(control.id)
+            if life is not None and self.hands.apply(life, now_ms()):
+                self._touch(life)
+        else:
+            self.suppressions.take(control)
+            self._ask_at = 0.0
 
-    def _acknowledge(self, control: Control) -> None:
-        life = self._by_id.get(control.id)
-        if life is not None and life.id == control.id and life.state == "firing":
-            lifecycle.on_acknowledged(life, control.actor, _comment(control), now_ms())
-            self._touch(life)
+    def take_other(self, standing: Standing) -> None:
+        """Take in where an alert of any partition stands."""
+        self._note(standing)
+        if standing.state not in lifecycle.ACTIVE:
+            self._noted.pop(standing.id, None)
+        for where in self.composites.take(standing):
+            self._compose(where)
+
+    # The clock
 
     def tick(self, now: float) -> None:
         """Let time pass for the partitions whose findings are all read: an unread one may have ended an episode."""
-        for partition, lives in self.lives.items():
-            if self._seen[partition] + 1 < self._behind[partition]:
-                continue
-            fresh = self._behind[partition] >= 0
-            self._behind[partition] = -1
-            for life in [x for x in lives.values() if x.active] if fresh else []:
-                if (reason := self._gone(life)) is not None:
-                    lifecycle.on_removed(life, reason, now)
-                    self._touch(life)
-        for life in [x for x in self._by_id.values() if x.state == "pending"]:
-            rule = self.rules.get(life.rule)
-            partition = partition_of(life.key, self.kafka.partitions)
-            if rule is not None and self._behind.get(partition) == -1 and lifecycle.due(life, rule) <= now:
-                lifecycle.on_tick(life, rule, now)
-                if (control := self.acknowledged.get(life.id)) is not None:
-                    self._acknowledge(control)
-                self._touch(life)
+        fresh = self.intake.caught_up()
+        if self._changed or fresh:
+            self._reconsider(now)
+        for life in self.lives.awake(now):
+            self._pass(life, now)
+        if now >= self._ask_at:
+            self._ask_at = now + _ASK_AGAIN_MS
+            self._ask(now)
+        self._changed = False
+        if now >= self._prune_at:
+            self._prune_at = now + _PRUNE_EVERY_MS
+            self._prune(now)
 
-    def _gone(self, life: Life) -> str | None:
+    def _pass(self, life: Life, now: float) -> None:
+        policy = self._policies.get(life.rule)
+        if policy is None:
+            return
+        if self.intake.is_behind(self.lives.partition(life.key)):
+            self.lives.wake_at(life.key, now + _ASK_AGAIN_MS / 4)
+            return
+        before = (life.number, life.quiet, life.counted, life.unwritten)
+        lifecycle.on_tick(life, policy, now, self._verdict)
+        news = self.hands.apply(life, now)
+        if news or before != (life.number, life.quiet, life.counted, life.unwritten):
+            self._touch(life)
+        else:
+            self.lives.wake_at(life.key, max(lifecycle.due(life, policy), now + _ASK_AGAIN_MS / 4))
+
+    def _ask(self, now: float) -> None:
+        """Ask of every alert that fires whether it is still to be told, or still not."""
+        for life in list(self.lives.by_id.values()):
+            if life.state in FIRED:
+                quiet, before = self._verdict(life, now), life.quiet
+                if (quiet is None) != (before is None) or (
+                    quiet is not None and before is not None and quiet.by != before["by"]
+                ):
+                    self._pass(life, now)
+
+    def _reconsider(self, now: float) -> None:
+        """End what the configuration has no longer; judge groups and composites again."""
+        for life in self.lives:
+            rule = self.rules.get(life.rule)
+            if self.intake.is_behind(self.lives.partition(life.key)):
+                continue
+            if life.active and (reason := self._gone(life, rule)) is not None:
+                lifecycle.on_removed(life, reason, now)
+                self._touch(life)
+            elif life.members and rule is not None:
+                about = groups.reconfigure(life, rule, self._members.get(life.key, ()), now)
+                self._on_finding(life, about, rule, groups.labels_of(rule, life.labels), now)
+            elif life.active and rule is not None:
+                self.lives.wake_at(life.key, lifecycle.due(life, self._policies[rule.name]))
+        known = {(life.rule, life.target): None for life in self.lives if life.rule in self.composites.rules}
+        for where in {**known, **dict.fromkeys(self.composites.everywhere(self.labels))}:
+            self._compose(where)
+
+    def _gone(self, life: Life, rule: Rule | None) -> str | None:
         """Why the configuration no longer has what `life` is about, or None."""
-        rule = self.rules.get(life.rule)
         if rule is None:
             return "rule_removed"
+        if life.target.startswith(groups.PREFIX) or groups.is_grouped(rule):
+            same = groups.is_grouped(rule) and groups.group_of(rule, life.labels) == life.target
+            return None if same else "rule_no_longer_matches"
         if life.target not in self.labels and life.labels.get("kind") != "push":
             return "target_removed"
         return None if matches(rule.match, self._labels_of(life.target)) else "rule_no_longer_matches"
 
+    def _compose(self, where: tuple[str, str]) -> None:
+        """Judge a composite of ours again."""
+        rule, key = self.composites.rules[where[0]], f"{where[1]}/{where[0]}"
+        if not self.lives.is_ours(key) or self.intake.is_behind(self.lives.partition(key)):
+            return
+        finding = self.composites.judge(where, now_ms)
+        life = self.lives.get(key) or Life(where[1], where[0])
+        if finding.holds != life.holds:
+            labels = self.composites.labels.get(where) or self._labels_of(where[1])
+            self._on_finding(life, finding, rule, labels, now_ms())
+
+    def _prune(self, now: float) -> None:
+        """Let go of what ended long ago; with it goes what people asked of it."""
+        self.hands.prune(now)
+        for life in self.lives:
+            groups.forget_members(life, now - KEPT_MS)
+            last = max(life.changed, life.resolved or 0.0, *(m["at"] for m in life.members.values()), 0.0)
+            if not life.active and not life.holds and not life.outbox and last < now - KEPT_MS:
+                self._over(life.id, life.taken)
+                self.lives.drop(life)
+                self.wake.set()
+
+    # Shared
+
+    def _touch(self, life: Life) -> None:
+        """The life has changed: store it, tell what it has to tell, and look at it again when it is time."""
+        policy = self._policies.get(life.rule)
+        due = lifecycle.due(life, policy) if policy is not None else float("inf")
+        self.lives.keep(life, due)
+        self._note(life)
+        self.wake.set()
+
+    def _over(self, alert: str, taken: Mapping[str, Sequence[float]]) -> None:
+        """An alert has ended for good: what people asked of it need not be kept."""
+        self.hands.forget(alert)
+        self.flusher.withdrawn += [f"{kind}/{alert}" for kind in taken]
+
+    def _note(self, alert: Life | Standing) -> None:
+        """Tell the suppressions where an alert stands, unless they know something later of it."""
+        if not alert.id or self._noted.get(alert.id, 0) >= alert.number:
+            return
+        self._noted[alert.id] = alert.number
+        self.suppressions.note(_view(alert))
+        self._ask_at = min(self._ask_at, now_ms())
+
+    def _verdict(self, life: Life, now: float) -> Suppressed | None:
+        return self.suppressions.decide(_view(life), now)
+
+    def _labels_of(self, target: str) -> Mapping[str, str]:
+        return self.labels.get(target) or {"target": target, "kind": "push"}
+
     async def flush(self) -> None:
         """Store what changed, tell it, and let the findings go."""
-        async with self._lock:
-            self.wake.clear()
-            # No await while these are taken: one cut through lives, outboxes and events.
-            dirty, self._dirty = list(self._dirty.values()), {}
-            events, self._events = self._events, []
-            letters, self._letters = self._letters, []
-            told = [(life, dict(t)) for life in dirty for t in life.outbox]
-            entries = [(life, life.dump()) for life in dirty]
-            sends = [
-                await self._producer.send(full_name(self.kafka, DEAD_LETTERS), value=letter, partition=0)
-                for letter in letters
-            ]
-            for life, entry in entries:
-                partition = partition_of(life.key, self.kafka.partitions)
-                key = life.key.encode()
-                sends.append(await self._producer.send(self._state, key=key, value=entry, partition=partition))
-            # After the lives, on the same partition: what says how far the findings are folded is never ahead of them.
-            reached = {_meta(e.message.partition): e.message for e in events}
-            for key, message in reached.items():
-                value = _OFFSET.pack(message.offset)
-                sends.append(await self._producer.send(self._state, key=key, value=value, partition=message.partition))
-            await asyncio.gather(*sends)
-            for life, entry in entries:
-                self.table.data[life.key.encode()] = entry
-            for key, message in reached.items():
-                self.table.data[key] = _OFFSET.pack(message.offset)
-            sends = []
-            for life, transition in told:
-                partition = partition_of(life.key, self.kafka.partitions)
-                alert = Alert.from_dict(transition)
-                log.info("%s %s on %s: %s (%s)", alert.state, alert.rule, alert.target, alert.id, alert.reason)
-                sends.append(
-                    await self._producer.send(
-                        self._alerts, key=alert.id.encode(), value=encode(alert), partition=partition
-                    )
-                )
-            await asyncio.gather(*sends)
-            for life, transition in told:
-                lifecycle.sent(life, transition["number"], transition["id"])
-                if life.key in self.lives.get(partition_of(life.key, self.kafka.partitions), {}):
-                    self._dirty.setdefault(life.key, life)  # stored with the next flush: until then, `already_sent`
-                if not life.active:
-                    self._by_id.pop(life.id, None)
-            for event in events:
-                event.ack()
+        await self.flusher.run()
 
 
-def _comment(control: Control) -> str:
-    try:
-        body = orjson.loads(control.body)
-    except orjson.JSONDecodeError:
-        return ""
-    return str(body.get("comment", "")) if isinstance(body, dict) else ""
+def _view(alert: Life | Standing) -> AlertView:
+    at = alert.listed_at if isinstance(alert, Life) else alert.at
+    return AlertView(alert.id, alert.rule, alert.target, alert.labels, alert.severity, alert.state, alert.began, at)

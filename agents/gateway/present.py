@@ -135,7 +135,7 @@ class Presenter:
             first = alerts[0]
             return {
                 # One that somebody has taken on, or that is silenced, calls nobody any more.
-                "should_alert": any(a.state in ("firing", "escalated") for a in alerts),
+                "should_alert": any(a.state in ("firing", "escalated", "flapping") for a in alerts),
                 "severity": first.severity,
                 "message": first.annotations.get("summary") or f"{first.rule} holds for {first.target}",
                 "recommended_action": _action(first),

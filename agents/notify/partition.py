@@ -135,9 +135,9 @@ class Partition:
                 self._start(delivery, entry, read)
 
     def _remember(self, alert: Alert, told: set[tuple[str, int]]) -> None:
-        if alert.state == "resolved":
+        if alert.state in ("resolved", "cancelled"):
             self._told.pop(alert.id, None)
-        elif alert.state == "firing" or alert.id in self._told:
+        elif alert.previous in ("", "pending") or alert.id in self._told:  # its beginning was seen, or is known
             self._told.setdefault(alert.id, set()).update(told)
             if len(self._told) > _REMEMBERED_ALERTS:
                 self._told.popitem(last=False)

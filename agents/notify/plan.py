@@ -27,9 +27,10 @@ class Planned:
 
 def labels_of(alert: Alert) -> dict[str, str]:
     """What routes match on: the alert's labels, and its rule as Alertmanager calls it."""
+    called = alert.labels.get("alertname", "")  # the two rules of a pair have one name
     return {
         **alert.labels,
-        "alertname": alert.rule,
+        "alertname": called if alert.rule.startswith(f"{called}:") else alert.rule,
         "rule": alert.rule,
         "target": alert.target,
         "severity": alert.severity,
@@ -52,7 +53,8 @@ def plan(
     """
     if not alert.notify:
         return []
-    names = receivers_of(route, labels_of(alert))
+    # Those that an escalation names hear of its step and of the end, whatever the routes say.
+    names = list(dict.fromkeys([*receivers_of(route, labels_of(alert)), *alert.receivers]))
     if not names:
         return [Planned("", 0, "no_route")] if reports_unrouted else []
     return [

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from agents.alert import worker as alert_worker
+from agents.alert import flush as alert_flush
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.probe.settings import Target
@@ -161,7 +161,7 @@ async def test_death_at_each_step_tells_each_transition_once(kafka, feed, step, 
                 raise ConnectionResetError(step)
             return answer
 
-    monkeypatch.setattr(alert_worker, "AIOKafkaProducer", Dying)
+    monkeypatch.setattr(alert_flush, "AIOKafkaProducer", Dying)
     async with reading(kafka, ALERTS) as seen:
         stop, ready = asyncio.Event(), asyncio.Event()
         dying = asyncio.create_task(

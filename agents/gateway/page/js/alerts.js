@@ -9,7 +9,7 @@ const SHOWN = 5;
 
 export const STATE_WORD = {
   pending: "Pending", firing: "Firing", acknowledged: "Acknowledged", snoozed: "Snoozed", suppressed: "Suppressed",
-  escalated: "Escalated", resolved: "Resolved", cancelled: "Cancelled",
+  escalated: "Escalated", flapping: "Flapping", resolved: "Resolved", cancelled: "Cancelled",
 };
 
 export class AlertStrip {

@@ -8,7 +8,9 @@
 import { parseTime } from "./format.js";
 
 const KEPT_INACTIVE = 300;
-const TOLD = new Set(["firing", "escalated", "resolved"]); // the transitions that make a bell ring
+const TOLD = new Set(["firing", "escalated", "flapping", "resolved"]); // the states that make a bell ring
+/** Whether a transition makes it ring: one that is only recorded, such as that a recovery is being verified, does not. */
+const rings = (alert) => TOLD.has(alert.state) && alert.notify !== false;
 const RANK = { unhealthy: 0, degraded: 1, unknown: 2, healthy: 3 };
 const SEVERITY_RANK = { critical: 0, warning: 1, info: 2 };
 
@@ -83,7 +85,7 @@ export class Store {
   /** Alerts or transitions from REST or `history`: not new to the world, so unread only if later than what was read. */
   mergeAlerts(list) {
     for (const alert of list) {
-      if (this.#take(alert) && TOLD.has(alert.state) && parseTime(alert.at) > this.#readUpTo) this.unread.add(alert.id);
+      if (this.#take(alert) && rings(alert) && parseTime(alert.at) > this.#readUpTo) this.unread.add(alert.id);
     }
     this.#tell("alerts", {});
     this.#tell("unread", {});
@@ -93,10 +95,10 @@ export class Store {
   liveAlert(alert) {
     if (!this.#take(alert)) return false;
     this.#touch(`alert/${alert.id}`);
-    if (TOLD.has(alert.state)) this.unread.add(alert.id);
+    if (rings(alert)) this.unread.add(alert.id);
     this.#tell("alerts", { alert });
     this.#tell("unread", {});
-    if (TOLD.has(alert.state)) this.#tell("fired", alert);
+    if (rings(alert)) this.#tell("fired", alert);
     return true;
   }
 

@@ -1,0 +1,24 @@
+"""The life of an alert: pending, firing, acknowledged, snoozed, suppressed, escalated, flapping, resolved."""
+
+from streams.life.events import (
+    Quiet,
+    Verdict,
+    due,
+    never,
+    on_acknowledged,
+    on_finding,
+    on_handed_back,
+    on_removed,
+    on_resolved,
+    on_snoozed,
+    on_tick,
+)
+from streams.life.explain import explain, explain_transitions
+from streams.life.life import ACTIVE, ENDED, FIRED, LOUD, Life, LifeError, alert_id, sent
+from streams.life.policy import Flapping, LifeDefaults, Policy, Step, policy_of
+
+__all__ = [
+    "ACTIVE", "ENDED", "FIRED", "LOUD", "Flapping", "Life", "LifeDefaults", "LifeError", "Policy", "Quiet", "Step",
+    "Verdict", "alert_id", "due", "explain", "explain_transitions", "never", "on_acknowledged", "on_finding",
+    "on_handed_back", "on_removed", "on_resolved", "on_snoozed", "on_tick", "policy_of", "sent",
+]  # fmt: skip
