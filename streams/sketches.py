@@ -24,14 +24,14 @@ from streams.kernel.sketch_cells import (
     Arena,
 )
 
-_ROWS = ("settled", "fresh", "cells", "pending")
-_PER_CELL = 32  # more bytes than a cell packs to, with the head of a chunk of its own
+_PER_CELL = 32  # more bytes than a cell packs to: a chunk of 64 holds three of the longest
 
 
 class Sketches:
     """Quantile sketches by row. `arena` goes to the compiled functions of `streams.kernel.sketch`.
 
-    `ensure` may replace `arena`: take it anew before each batch.
+    `ensure` may replace `arena`: take it anew before each batch. Of the arguments, `rows`, `chunks` (of 64 bytes) and
+    `cells` (of the largest row) only save growing.
     """
 
     def __init__(self, rows: int = 256, chunks: int = 1024, cells: int = 1024) -> None:
@@ -73,7 +73,10 @@ class Sketches:
         return int(self.arena.counters[LOST])
 
     def export(self, rows: Sequence[int] | NDArray[np.int64], head: int, longest: int) -> bytes:
-        """The samples of `rows` as bytes, the same for the same samples and head in whatever order they came."""
+        """The samples of `rows` as bytes, the same for the same samples and head in whatever order they came.
+
+        Compacts the rows to the head pane, and ends what `ensure` promised.
+        """
         some = np.asarray(rows, np.int64)
         while True:
             a = self.arena

@@ -38,7 +38,7 @@ from streams.kernel.sketch_cells import (
 )
 from streams.kernel.sketch_compact import clear, compact, first_pane
 
-__all__ = ["Arena", "add", "clear", "compact", "count", "first_pane", "quantile", "quantiles"]
+__all__ = ["Arena", "add", "clear", "compact", "count", "first_pane", "quantile", "quantile_of_rows", "quantiles"]
 
 _PENDING, _SHARE = 21, 8  # a row is compacted beyond 21 fresh cells, and beyond a fourth of its settled ones
 
@@ -93,9 +93,38 @@ def add(s: Arena, row: int, pane: int, value: float, head: int, longest: int) ->
 
 
 @lean
+def _tally_packed(
+    s: Arena, chunk: int, first: int, last: int, total: int, low: int, high: int
+) -> tuple[int, int, int, bool]:
+    """`_tally` for one settled chunk, on top of what there is; true at the end where older chunks have no more."""
+    data, hist, base = s.bytes, s.hist, chunk * CHUNK
+    end, pane = base + byte_of(data, base + BODY - 1), int(s.words[chunk * WORDS] >> 32)
+    number = lead = byte_of(data, base + 8) | byte_of(data, base + 9) << 8
+    at, n = get_varint(data, base + BODY)
+    while pane >= first:
+        if pane <= last:
+            hist[number] += n
+            total += n
+            low = min(low, number)
+            while at < end:  # what `next_cell` does, for the bulk of cells: one byte, same pane
+                byte = byte_of(data, at)
+                if byte >= 0x80:
+                    break
+                number, n = number + (byte & 31) + 1, (byte >> 5) + 1
+                hist[number] += n
+                total += n
+                at += 1
+            high = max(high, number)
+        if at >= end:
+            return total, low, high, False
+        at, pane, number, lead, n = next_cell(data, at, pane, number, lead)
+    return total, low, high, True
+
+
+@lean
 def _tally(s: Arena, row: int, first: int, last: int) -> tuple[int, int, int]:
     """Count by bin into `hist` what lies in a span of panes: samples, least bin, greatest bin."""
-    words, data, hist = s.words, s.bytes, s.hist
+    words, hist = s.words, s.hist
     total, low, high = 0, bins.BINS, -1
     chunk, left = int(s.rows[row * ROW + FRESH]), int(s.rows[row * ROW + PENDING])
     while chunk >= 0:
@@ -109,31 +138,9 @@ def _tally(s: Arena, row: int, first: int, last: int) -> tuple[int, int, int]:
                 low, high = min(low, number), max(high, number)
         left -= filled
         chunk = next_chunk(words, chunk)
-    chunk = int(s.rows[row * ROW + SETTLED])
-    while chunk >= 0:
-        base = chunk * CHUNK
-        end, pane = base + byte_of(data, base + BODY - 1), int(words[chunk * WORDS] >> 32)
-        number = lead = byte_of(data, base + 8) | byte_of(data, base + 9) << 8
-        at, n = get_varint(data, base + BODY)
-        while True:
-            if pane < first:
-                return total, low, high
-            if pane <= last:
-                hist[number] += n
-                total += n
-                low = min(low, number)
-                while at < end:  # what `next_cell` does, for the bulk of cells: one byte, same pane
-                    byte = byte_of(data, at)
-                    if byte >= 0x80:
-                        break
-                    number, n = number + (byte & 31) + 1, (byte >> 5) + 1
-                    hist[number] += n
-                    total += n
-                    at += 1
-                high = max(high, number)
-            if at >= end:
-                break
-            at, pane, number, lead, n = next_cell(data, at, pane, number, lead)
+    chunk, done = int(s.rows[row * ROW + SETTLED]), False
+    while chunk >= 0 and not done:
+        total, low, high, done = _tally_packed(s, chunk, first, last, total, low, high)
         chunk = next_chunk(words, chunk)
     return total, low, high
 
@@ -188,6 +195,20 @@ def quantiles(s: Arena, row: int, first: int, last: int, qs: NDArray[np.float64]
         out[i] = _pick(s.hist, low, high, total, qs[i])
     _wipe(s.hist, low, high)
     return total
+
+
+@lean
+def quantile_of_rows(s: Arena, rows: NDArray[np.int64], first: int, last: int, q: float) -> float:
+    """As `quantile` over the samples of several rows together: sketches merge without loss."""
+    total, low, high = 0, bins.BINS, -1
+    for row in rows:
+        n, least, greatest = _tally(s, row, first, last)
+        total, low, high = total + n, min(low, least), max(high, greatest)
+    if total == 0:
+        return math.nan
+    found = _pick(s.hist, low, high, total, q)
+    _wipe(s.hist, low, high)
+    return found
 
 
 @lean

@@ -193,9 +193,13 @@ def _sort(cells: NDArray[np.int64], n: int) -> tuple[int, bool]:
 def _pack(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int, flat: NDArray[np.uint8]) -> int:
     """Sorted cells as chunks one after the other in `flat`; how many chunks."""
     base, at = -CHUNK, CHUNK
-    pane = number = lead = 0
+    pane, number, lead = -1, 0, 0
     for i in range(n):
         new_pane, new_number = _PANES - (keys[i] >> bins.BITS), keys[i] & (bins.BINS - 1)
+        if new_pane == pane and new_number - number <= 32 and counts[i] <= 4 and at < CHUNK:
+            flat[base + at] = (new_number - number - 1) | (counts[i] - 1) << 5  # as `put_cell` has it
+            number, at = new_number, at + 1
+            continue
         fits = False
         if base >= 0:
             by = new_number - (number if new_pane == pane else lead)

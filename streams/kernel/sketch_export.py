@@ -32,6 +32,7 @@ from streams.kernel.sketch_compact import clear, compact, store_chunks
 
 VERSION = 1
 NO_ROOM, BROKEN = -1, -2
+_COUNT = 1 << 40  # no cell has so many samples; sums of less cannot overflow
 _BEYOND = 32  # bytes that reading a damaged cell may go beyond its chunk
 
 
@@ -71,7 +72,7 @@ def _cells_of(flat: NDArray[np.uint8], base: int) -> int:
     number = lead = byte_of(flat, base + 8) | byte_of(flat, base + 9) << 8
     at, count = get_varint(flat, base + BODY)
     n = 1
-    while 0 < number < bins.BINS and pane >= 0 and count > 0 and at <= end:
+    while 0 < number < bins.BINS and pane >= 0 and 0 < count < _COUNT and at <= end:
         if at == end:
             return n
         at, pane, number, lead, count = next_cell(flat, at, pane, number, lead)

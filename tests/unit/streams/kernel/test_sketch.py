@@ -1,6 +1,7 @@
 """Quantile sketches: their error bound, and that neither compaction, order nor a changelog changes an answer."""
 
 import math
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -210,6 +211,50 @@ def test_several_quantiles_in_one_pass_are_those_one_by_one():
     assert out.tolist() == [sketch.quantile(s.arena, 0, BASE + 680, BASE + 700, q) for q in qs]
     assert sketch.quantiles(s.arena, 0, BASE + 701, BASE + 702, qs, out) == 0
     assert np.isnan(out).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(samples, min_size=1, max_size=4))
+def test_rows_together_answer_as_one_row_with_all_their_samples(rows):
+    """The sketch of a group is the merge of its rows' sketches, without loss."""
+    s, one, head = Sketches(rows=4), Sketches(rows=1), BASE + 700
+    for row, them in enumerate(rows):
+        filled(them, row=row, sketches=s)
+        filled(them, sketches=one)
+    for window in WINDOWS:
+        first = sketch.first_pane(head, window)
+        for q in QS:
+            together = sketch.quantile_of_rows(s.arena, np.arange(len(rows)), first, head, q)
+            np.testing.assert_array_equal(together, sketch.quantile(one.arena, 0, first, head, q))
+
+
+@pytest.mark.parametrize("pane", [-1, 1 << 31, -(1 << 40)])
+def test_a_time_that_no_pane_can_have_is_not_counted(pane):
+    """Times before the epoch and beyond 31 bits of panes leave no trace and harm no other sample."""
+    s = filled([(1, 5.0)])
+    s.ensure(samples=1)
+    sketch.add(s.arena, 0, pane, 7.0, BASE, HOUR)
+    assert s.export([0], BASE + 1, HOUR) == filled([(1, 5.0)]).export([0], BASE + 1, HOUR)
+
+
+def test_compiled_calls_hold_on_to_no_array():
+    """References are not counted inside compiled functions, and none is lost or kept."""
+    s = filled([(p, 1.0 + p) for p in range(200)])
+    before = [sys.getrefcount(array) for array in s.arena]
+    s.export([0], BASE + 200, HOUR)
+    answers(s, BASE + 200, WINDOWS)
+    sketch.clear(s.arena, 0)
+    assert [sys.getrefcount(array) for array in s.arena] == before
+
+
+def test_a_row_that_is_not_there_is_an_error():
+    """Compiled code checks no index, so the class does."""
+    s = filled([(1, 5.0)])
+    data = s.export([0], BASE + 1, HOUR)
+    with pytest.raises(IndexError):
+        s.export([10_000], BASE + 1, HOUR)
+    with pytest.raises(IndexError):
+        s.restore([10_000], data)
 
 
 def test_a_count_beyond_a_fresh_cells_is_kept_whole():
