@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from probestream.config import Config
     from probestream.data import DataFolder
 
-ROLES = ("probe", "detect", "alert", "notify", "history", "gateway")
+ROLES = ("probe", "logs", "detect", "alert", "notify", "history", "gateway")
 READY_FILE = "PROBESTREAM_READY_FILE"
 AFTER_FILES = "PROBESTREAM_AFTER_FILES"
 _PARENT = "PROBESTREAM_PARENT"
@@ -32,7 +32,7 @@ def history_url(config: Config, data: DataFolder) -> str:
     return f"sqlite:///{data.history}"
 
 
-def role(
+def role(  # noqa: PLR0911 - one return a role
     name: str, config: Config, data: DataFolder, stop: asyncio.Event, ready: Callable[[], None]
 ) -> Coroutine[None, None, None]:
     """The work of role `name` until `stop` is set. Imports that role only."""
@@ -41,6 +41,18 @@ def role(
         from agents.probe import app as probe  # noqa: PLC0415 - a process needs one role's libraries, not all of them
 
         return probe.run(kafka=kafka, settings=config.probe, targets=config.targets, stop=stop, ready=ready)
+    accept_unknown = config.detect.unknown_targets == "accept"
+    if name == "logs":
+        from agents.logs import app as logs  # noqa: PLC0415
+
+        return logs.run(
+            kafka=kafka,
+            settings=config.logs,
+            targets=config.targets,
+            accept_unknown=accept_unknown,
+            stop=stop,
+            ready=ready,
+        )
     if name == "detect":
         from agents.detect import app as detect  # noqa: PLC0415
 
@@ -79,6 +91,7 @@ def role(
         url=url,
         stop=stop,
         ready=ready,
+        accept_unknown=accept_unknown,
     )
 
 
@@ -141,7 +154,7 @@ async def _wait_for_kafka(config: Config) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _TOPICS_TIMEOUT_S
     servers = [server.strip().rpartition(":") for server in config.kafka.servers.split(",")]
-    # A bare connection first: six roles that each ask in Kafka's protocol would slow down the broker's own start.
+    # A bare connection first: roles that each ask in Kafka's protocol would slow down the broker's own start.
     while loop.time() < deadline:
         if any([await _listens(host, port) for host, _, port in servers]):
             break

@@ -6,6 +6,8 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from schemas import LogBatch
 from streams.log_text import level_of, redact
 
@@ -92,6 +94,58 @@ def milliseconds(value: object) -> float | None:
     while number > 1e14:  # the year 5138 in milliseconds: so they are micro- or nanoseconds
         number /= 1000.0
     return number * 1000.0 if number < 1e11 else number
+
+
+def parse(body: bytes, target: str = "") -> dict[str, list[Line]]:
+    """Lines by target from JSON: `{"target", "lines"}`, an object a line, a list of these, or JSON lines of these.
+
+    An item without a target is of `target`; bytes that are no UTF-8 become U+FFFD. Raises LineError.
+    """
+    text = body.decode("utf-8", "replace")
+    found: dict[str, list[Line]] = {}
+    try:
+        _collect(orjson.loads(text), target, found, "")
+    except orjson.JSONDecodeError:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                try:
+                    value = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise LineError(f"line {number} is no JSON: {error.msg} at character {error.colno}") from None
+                _collect(value, target, found, f"line {number}: ")
+    return found
+
+
+def _collect(value: Any, target: str, found: dict[str, list[Line]], where: str) -> None:
+    """Add the lines in a JSON `value` to `found`."""
+    if isinstance(value, list):
+        for number, item in enumerate(value, 1):
+            place = f"{where}item {number}"
+            if isinstance(item, list):
+                raise LineError(f"{place} is a list within a list")
+            _collect(item, target, found, f"{place}: ")
+        return
+    if isinstance(value, dict):
+        own = value.get("target")
+        target = own if isinstance(own, str) and own else target
+        if isinstance(value.get("lines"), list):
+            _collect(value["lines"], target, found, where)
+            return
+    line = _line(value, where)
+    if not target:
+        raise LineError(f"{where}no target: name it in the object or as ?target=NAME")
+    found.setdefault(target, []).append(line)
+
+
+def _line(value: Any, where: str) -> Line:
+    if isinstance(value, str):
+        return plain(value)
+    if not isinstance(value, dict):
+        raise LineError(f"{where}a line is a text or an object, not {type(value).__name__}")
+    try:
+        return from_object({k: v for k, v in value.items() if k != "target"})
+    except LineError as error:
+        raise LineError(f"{where}{error}") from None
 
 
 def _text(text: str) -> str:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from agents.gateway.alert_log import AlertLog
-from agents.gateway.api import alerts, health, live, operations, schemas, targets
+from agents.gateway.api import alerts, health, live, logs, operations, schemas, targets
 from agents.gateway.api.page import Page, is_page
 from agents.gateway.archive import Archive
 from agents.gateway.context import Gateway
@@ -22,6 +22,7 @@ from agents.gateway.controls import Controls
 from agents.gateway.errors import install
 from agents.gateway.guard import Guard
 from agents.gateway.hub import Hub
+from agents.gateway.log_intake import LogIntake
 from agents.gateway.present import Presenter, alert_json, iso
 from agents.gateway.server import listen, server
 from agents.gateway.tail import Tail
@@ -52,8 +53,11 @@ async def run(
     url: str,
     stop: asyncio.Event,
     ready: Callable[[], None],
+    accept_unknown: bool = False,
 ) -> None:
     """Serve until `stop`; call `ready` once when the log is caught up and requests are answered.
+
+    `accept_unknown` is whether log lines of targets that are not in `targets` are taken.
 
     `url` is the SQL history's, or empty. Raises PortInUseError, and ValueError on a bad `url`.
     """
@@ -71,6 +75,8 @@ async def run(
         present=Presenter(view, targets),
         controls=Controls(kafka, view),
         archive=archive,
+        logs=LogIntake(kafka),
+        accept_unknown=accept_unknown,
         now=now_ms,
     )
     feed.gateway = gateway
@@ -101,11 +107,11 @@ def build(gateway: Gateway) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         middleware=[Middleware(Guard, settings=gateway.settings, is_open=lambda p: p == "/api/ping" or is_page(p))],
-        openapi_tags=[{"name": n} for n in ("health", "targets", "alerts", "operations", "schemas")],
+        openapi_tags=[{"name": n} for n in ("health", "targets", "alerts", "logs", "operations", "schemas")],
     )
     app.state.gateway = gateway
     install(app)
-    for area in (health, alerts, targets, operations, schemas, live):
+    for area in (health, alerts, targets, logs, operations, schemas, live):
         app.include_router(area.router)
     app.mount("/", Page(), name="page")
     if token:
@@ -195,4 +201,5 @@ async def _close(
         task.cancel()
     await asyncio.gather(serving, *others, return_exceptions=True)
     await gateway.controls.close()
+    await gateway.logs.close()
     await gateway.archive.close()

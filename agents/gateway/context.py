@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agents.gateway.archive import Archive
     from agents.gateway.controls import Controls
     from agents.gateway.hub import Hub
+    from agents.gateway.log_intake import LogIntake
     from agents.gateway.present import Presenter
     from agents.gateway.settings import GatewaySettings
     from agents.gateway.tail import Tail
@@ -35,6 +36,8 @@ class Gateway:
     present: Presenter
     controls: Controls
     archive: Archive
+    logs: LogIntake
+    accept_unknown: bool
     now: Callable[[], float]
 
 

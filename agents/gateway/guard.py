@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 SUBPROTOCOL = "probestream.v1"
 MAX_BODY_BYTES = 64 * 1024
+LOGS_PATH = "/api/v1/logs"
+# Log shippers send in bulk, and some of them as JSON lines, which no page of another site may send either without
+# asking first.
+_LARGER = {LOGS_PATH: 1024 * 1024}
+_TYPES = ("application/json",)
+_MORE_TYPES = {LOGS_PATH: ("application/json", "application/x-ndjson", "application/jsonl")}
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _CONTENT_POLICY = (
@@ -62,7 +68,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await self.app(scope, receive, send)
         else:
-            await self.app(scope, _limited(receive), _with_headers(scope, send))
+            await self.app(scope, _limited(receive, _most(scope)), _with_headers(scope, send))
 
     def refusal(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         """Status, code and message of what speaks against this request, or None."""
@@ -75,11 +81,12 @@ class Guard:
             return 403, "forbidden_origin", f"requests from pages of {origin[:200]} are not taken"
         if self.token is not None and not self._authorized(scope, headers, method):
             return 401, "unauthorized", "send the gateway's token as Authorization: Bearer <token>"
-        if method == "POST" and headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-            return 415, "unsupported_media_type", "a POST needs Content-Type: application/json"
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return 413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes"
+        types = _MORE_TYPES.get(scope["path"], _TYPES)
+        if method == "POST" and headers.get("content-type", "").split(";")[0].strip().lower() not in types:
+            return 415, "unsupported_media_type", f"a POST needs Content-Type: {' or '.join(types)}"
+        length, most = headers.get("content-length", "0"), _most(scope)
+        if not length.isdigit() or int(length) > most:
+            return 413, "too_large", f"a body may have {most} bytes"
         return None
 
     def _authorized(self, scope: Scope, headers: Mapping[str, str], method: str) -> bool:
@@ -129,7 +136,12 @@ def same_host(origin: str, host: str) -> bool:
     return default is not None and there.hostname == here.hostname and ports[0] == ports[1]
 
 
-def _limited(receive: Receive) -> Receive:
+def _most(scope: Scope) -> int:
+    """Bytes that a body may have here."""
+    return _LARGER.get(scope["path"], MAX_BODY_BYTES)
+
+
+def _limited(receive: Receive, most: int) -> Receive:
     """`receive` that ends a body without a declared length when it grows too large."""
     seen = 0
 
@@ -137,7 +149,7 @@ def _limited(receive: Receive) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > MAX_BODY_BYTES:
+        if seen > most:
             return {"type": "http.disconnect"}
         return message
 

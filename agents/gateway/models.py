@@ -327,6 +327,14 @@ class CheckRequest(Model):
     platform: str | None = Field(default=None, max_length=200)
 
 
+class LogsAnswer(Model):
+    """How many log lines were taken, and of which targets."""
+
+    success: bool = True
+    lines: int
+    targets: dict[str, int]
+
+
 class AcknowledgeRequest(Model):
     """Who takes the alert on, and what they say."""
 

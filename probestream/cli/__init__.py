@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from probestream.cli import broker, check, probe, role, status, topics, up
+from probestream.cli import broker, check, logs, probe, role, status, topics, up
 
 app = typer.Typer(
     name="probestream",
@@ -29,6 +29,7 @@ app.command("topics")(topics.topics)
 app.command("tail")(topics.tail)
 app.command("probe")(probe.probe)
 app.command("run")(role.run)
+app.add_typer(logs.app, name="logs")
 app.add_typer(broker.app, name="broker")
 app.command("version")(status.version)
 

@@ -8,6 +8,7 @@ from agents.alert.settings import AlertSettings
 from agents.detect.settings import DetectSettings
 from agents.gateway.settings import GatewaySettings
 from agents.history.settings import StorageSettings
+from agents.logs.settings import LogsSettings
 from agents.notify.settings import NotifySettings, Receiver
 from agents.probe.settings import ProbeSettings, Target
 from streams.causes import DependencySettings
@@ -35,6 +36,7 @@ class Config(Settings):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     probe: ProbeSettings = Field(default_factory=ProbeSettings)
+    logs: LogsSettings = Field(default_factory=LogsSettings)
     detect: DetectSettings = Field(default_factory=DetectSettings)
     alert: AlertSettings = Field(default_factory=AlertSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
-ROLES = ("probe", "detect", "alert", "notify", "history", "gateway")
+ROLES = ("probe", "logs", "detect", "alert", "notify", "history", "gateway")
 # All that a bare machine has: no java, mvn, docker, node, git or compiler.
 TOOLS = ("make", "sh", "rm", "touch", "find", "cat", "mkdir")
 

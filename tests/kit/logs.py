@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from agents.logs.app import run
 from agents.logs.settings import LogsSettings
-from agents.probe.settings import PushCheck, TcpCheck, Target
+from agents.probe.settings import PushCheck, Target, TcpCheck
 from schemas import LogBatch, SampleBatch, encode
 from streams.kafka import KafkaSettings, producer_options
 from streams.log_lines import Line, batches
