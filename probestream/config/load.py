@@ -7,32 +7,29 @@ repeats what came from the environment or from such a file.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from types import NoneType
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import SecretStr, ValidationError
 
+from probestream.config.fields import Path_, kinds_at, names_file, suggest
 from probestream.config.model import Config
 from probestream.config.references import broken
 
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _PREFIX = "PROBESTREAM__"
 _UNIQUE = ("targets", "rules", "receivers", "maintenance", "silences")
-_MAX_BYTES = 16 * 1024 * 1024
+_MAX_BYTES = 8 * 1024 * 1024
 _MAX_NODES = 200_000
 _TOO_MANY = "too many nodes, or aliases that unfold into too many"
 _QUOTED = re.compile(r"""'([^']+)'|"([^"]+)\"""")
-
-Path_ = tuple["str | int", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +57,47 @@ class ConfigError(ValueError):
 
 def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration in the file at `path`. Raises ConfigError."""
-    path = Path(path)
+    return located(path, environ).config
+
+
+def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError([Problem(str(path), 0, 0, "", f"larger than {_MAX_BYTES} bytes")])
-        text = path.read_text("utf-8")
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise ConfigError([Problem(str(path), 0, 0, "", _too_large(size))])
+        return path.read_text("utf-8")
     except OSError as error:
         raise ConfigError([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(str(path), 0, 0, "", f"is not UTF-8: {error.reason}")]) from error
-    return load_text(text, str(path), environ, base=path.parent)
 
 
 def load_text(
     text: str, file: str = "<text>", environ: Mapping[str, str] | None = None, base: Path | None = None
 ) -> Config:
     """The configuration in `text`; `base` is where relative ``*_file`` paths start. Raises ConfigError."""
+    return located_text(text, file, environ, base).config
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A configuration, and where its parts stand."""
+
+    config: Config
+    at: Callable[[Path_, str], Problem]
+
+
+def located(path: Path | str, environ: Mapping[str, str] | None = None) -> Located:
+    """As `load`, with the places: ``at(("rules", 0, "value"), text)`` is a problem with that field."""
+    path = Path(path)
+    return located_text(_read(path), str(path), environ, path.parent)
+
+
+def located_text(
+    text: str, file: str = "<text>", environ: Mapping[str, str] | None = None, base: Path | None = None
+) -> Located:
+    """As `load_text`, with the places."""
+    if len(text) > _MAX_BYTES:
+        raise ConfigError([Problem(file, 0, 0, "", _too_large(len(text)))])
     environ = os.environ if environ is None else environ
     reader = _Reader(file, environ, base or Path.cwd())
     data = reader.read(text)
@@ -92,13 +114,21 @@ def load_text(
     reader.problems += [reader.problem(path, reader.without_hidden(text, path)) for path, text in broken(config)]
     if reader.problems:
         raise ConfigError(reader.problems)
-    return config
+    return Located(config, reader.problem)
+
+
+def _too_large(size: int) -> str:
+    return (
+        f"{size / 1e6:.1f} MB are too much, at most {_MAX_BYTES / 1e6:.1f} MB are read: let a rule match many targets, "
+        "and applications push the samples of very many (detect.unknown_targets: accept)"
+    )
 
 
 class _Reader:
     def __init__(self, file: str, environ: Mapping[str, str], base: Path) -> None:
         self.file, self.environ, self.base = file, environ, base
         self.marks: dict[Path_, tuple[int, int]] = {}
+        self.texts: dict[Path_, tuple[int, int]] = {}  # where the text of a value on one line begins
         self.overridden: dict[Path_, str] = {}
         self.literal: set[Path_] = set()  # overrides that are texts: no ${NAME} is looked for in them
         self.hidden: dict[Path_, str] = {}  # values that no message may repeat
@@ -167,9 +197,15 @@ class _Reader:
                     )
                 seen.add(name)
                 self._marks(value, here, depth + 1)
+        elif isinstance(node, yaml.ScalarNode):
+            self._text(node, path)
         elif isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
                 self._marks(value, (*path, i), depth + 1)
+
+    def _text(self, node: yaml.ScalarNode, path: Path_) -> None:
+        if node.start_mark.line == node.end_mark.line and node.style not in ("|", ">"):
+            self.texts[path] = (node.start_mark.line + 1, node.start_mark.column + 1 + (node.style in ("'", '"')))
 
     def override(self, data: dict[str, Any]) -> None:
         """Put ``PROBESTREAM__A__B=value`` at a.b, and ``PROBESTREAM_KAFKA`` at kafka.bootstrap.
@@ -198,7 +234,7 @@ class _Reader:
                 at[last] = self._override(path, name, text)
 
     def _override(self, path: Path_, name: str, text: str) -> Any:
-        kinds = _kinds_at(path)
+        kinds = kinds_at(path)
         if kinds - {NoneType} <= {str, SecretStr} and kinds:
             self.literal.add(path)
             return text if text or NoneType not in kinds else None
@@ -230,7 +266,7 @@ class _Reader:
             for key, inner in value.items():
                 here = (*path, str(key))
                 expanded = self.expand(inner, here)
-                if isinstance(expanded, str) and isinstance(key, str) and _names_file(here):
+                if isinstance(expanded, str) and isinstance(key, str) and names_file(here):
                     name = key.removesuffix("_file")
                     if name in value:
                         self.problems.append(self.problem(here, f"{name} is given as well: choose one"))
@@ -297,12 +333,17 @@ class _Reader:
     def explain(self, error: Any) -> Problem:
         path: Path_ = tuple(error["loc"])
         if error["type"] == "extra_forbidden":
-            message = "unknown field" + _suggest(path)
+            message = "unknown field" + suggest(path)
         elif error["type"] == "missing":
             message = "is required"
         else:
             message = self.without_hidden(str(error["msg"]).removeprefix("Value error, "), path)
-        return self.problem(self.files.get(path, path), message)
+        problem = self.problem(self.files.get(path, path), message)
+        offset = error.get("ctx", {}).get("offset")
+        written = self.texts.get(path, self.texts.get(path[:-1]))  # a text that stands for a mapping is above its field
+        if offset is not None and written is not None and path not in self.hidden and problem.line == written[0]:
+            return replace(problem, column=written[1] + offset)
+        return problem
 
     def without_hidden(self, message: str, path: Path_) -> str:
         """`message` about the field at `path` without the values there that environment or files gave."""
@@ -337,68 +378,3 @@ def _dotted(path: Path_) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
-
-
-def _suggest(path: Path_) -> str:
-    model = _model_at(path[:-1])
-    names = [f.alias or n for n, f in model.model_fields.items()] if model else []
-    close = difflib.get_close_matches(str(path[-1]), names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known here: {', '.join(sorted(names))}" if names else ""
-
-
-def _names_file(path: Path_) -> bool:
-    """Whether the field at `path` is the ``*_file`` of a secret; in a free mapping such as labels none is."""
-    name = str(path[-1])
-    if not name.endswith("_file") or _field_at(path) is not None:
-        return False
-    secret = _field_at((*path[:-1], name.removesuffix("_file")))
-    return secret is not None and SecretStr in _kinds(secret.annotation)
-
-
-def _kinds_at(path: Path_) -> set[Any]:
-    """Types that the field at `path` takes; none where there is no such field."""
-    if _names_file(path):
-        return {str}
-    field = _field_at(path)
-    return _kinds(field.annotation) if field else set()
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    """The types in a union, or the one type; what a container holds is not among them."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return set().union(*map(_kinds, get_args(annotation)))
-    return {annotation}
-
-
-def _field_at(path: Path_) -> FieldInfo | None:
-    model = _model_at(path[:-1])
-    return _field(model, path[-1]) if model and path else None
-
-
-def _field(model: type[BaseModel], name: str | int) -> FieldInfo | None:
-    return next((f for n, f in model.model_fields.items() if name in (n, f.alias)), None)
-
-
-def _model_at(path: Path_) -> type[BaseModel] | None:
-    """The model of the section at `path`; that of an item of a list is the list's."""
-    model: type[BaseModel] | None = Config
-    for step in path:
-        if isinstance(step, int):
-            continue
-        field = _field(model, step) if model else None
-        model = _model_in(field.annotation) if field else None
-    return model
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if (found := _model_in(inner)) is not None:
-            return found
-    return None

@@ -16,7 +16,7 @@ Place = tuple["str | int", ...]
 
 
 def broken(config: Config) -> Iterator[tuple[Place, str]]:
-    """Path of the field and message of everything that names a target which is not there, or goes in a circle."""
+    """Path of the field and message of everything that names what is not there, or goes in a circle."""
     try:
         Dependencies(config.targets)
     except DependencyError as error:
@@ -29,3 +29,17 @@ def broken(config: Config) -> Iterator[tuple[Place, str]]:
                 close = difflib.get_close_matches(name, names, n=1)
                 meant = f"; did you mean {close[0]!r}?" if close else ""
                 yield ("maintenance", i, "targets", j), f"no target is named {name!r}{meant}"
+    yield from _steps(config)
+
+
+def _steps(config: Config) -> Iterator[tuple[Place, str]]:
+    """Receivers that the escalation of a rule names and nobody defines, by the rule's place in the file."""
+    known = {r.name for r in config.receivers}
+    # The two rules that came of one in the file stand where that one does.
+    written = {r.pair if r.name == f"{r.pair}:{r.severity}" else r.name: r for r in config.rules}
+    for i, rule in enumerate(written.values()):
+        for j, step in enumerate(rule.escalate):
+            for unknown in sorted(set(step.receivers) - known):
+                close = difflib.get_close_matches(unknown, known, n=1)
+                meant = f"did you mean {close[0]!r}?" if close else f"defined: {', '.join(sorted(known)) or 'none'}"
+                yield ("rules", i, "escalate", j, "receivers"), f"no receiver is named {unknown!r}; {meant}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from croniter import croniter
 from pydantic import (
@@ -20,7 +21,7 @@ from pydantic import (
 )
 
 from streams.rules import leaf, words
-from streams.rules.forms import LEAF, Anomaly, Forecast, normal, service_status
+from streams.rules.forms import LEAF, Anomaly, Forecast, normal
 from streams.rules.problems import Place, Places, relocated, wrong
 from streams.rules.values import status
 from streams.rules.words import AGGREGATES, OPERATORS
@@ -68,10 +69,10 @@ class Schedule(Settings):
     def _known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError) as error:  # no such zone is a KeyError of its own, and an OSError for a folder
-            raise ValueError(f"{name!r} is no time zone; write for instance Europe/Berlin") from error
-        except KeyError as error:
-            raise ValueError(f"{name!r} is no time zone; write for instance Europe/Berlin") from error
+        except (KeyError, OSError, ValueError) as error:  # unknown, a folder of zones, or no name at all
+            close = get_close_matches(name, available_timezones(), n=1)
+            meant = f"did you mean {close[0]}?" if close else "write for instance Europe/Berlin"
+            raise ValueError(f"{name!r} is no time zone; {meant}") from error
         return name
 
 
@@ -189,9 +190,6 @@ class Condition(Settings):
     @classmethod
     def _normal(cls, data: dict[str, Any], places: Places) -> dict[str, Any]:
         """`data` with every short form written out. Raises ValidationError."""
-        if (service := service_status(data)) is not None:
-            text = f"a rule looks at one target: give {service} a rule of its own, and join them by alerts"
-            raise wrong(("metric", text))
         return normal(data, places)
 
     def _problems(self) -> list[tuple[Place | str, str]]:
@@ -219,8 +217,14 @@ class Condition(Settings):
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
-        derived = LEAF if self.compound or self.transition else ()
-        return {k: v for k, v in data.items() if k not in derived or k == "min_samples"}
+        derived = self._derived()
+        kept = {name: value for name, value in data.items() if name not in derived}
+        # A default that depends on the metric is written out, for it is not that of the field.
+        return kept if "value" in derived else kept | {"value": self.value, "min_samples": self.min_samples}
+
+    def _derived(self) -> tuple[str, ...]:
+        """Fields that follow from others."""
+        return tuple(n for n in LEAF if n != "min_samples") if self.compound or self.transition else ()
 
     @property
     def compound(self) -> bool:

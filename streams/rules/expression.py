@@ -21,9 +21,9 @@ MOST_CHARACTERS = 4000
 _DEEPEST = 20
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<quoted>"[^"]*"|'[^']*')
+      (?P<quoted>(?:"[^"]*"|'[^']*')(?:\.\w+)*)
     | (?P<duration>(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w|y))+(?![\w.]))
-    | (?P<number>[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?(?![A-Za-z_])\s*%?)
+    | (?P<number>[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?(?![A-Za-z_])(?:\s*%)?)
     | (?P<name>[A-Za-z_]\w*(?:\.\w+)*)
     | (?P<mark>>=|<=|==|!=|&&|\|\||[<>=!()\[\]*])
     )""",
@@ -74,10 +74,10 @@ def _tokens(text: str) -> list[_Token]:
             column = at + len(text[at:]) - len(text[at:].lstrip())
             raise ExpressionError(f"{text[column : column + 12]!r} is nothing that a condition is made of", column)
         kind = str(token.lastgroup)
-        word = token.group(kind)
+        word, column = token.group(kind), token.start(kind)
         if kind == "mark" and word in _WORDS:
             kind, word = "name", _WORDS[word]
-        found.append(_Token(kind, word, token.start(kind)))
+        found.append(_Token(kind, word, column))
         at = token.end()
     return found
 
@@ -143,13 +143,7 @@ class _Reader:
         if token is None or token.kind not in ("name", "quoted") or token.text in ("and", "or", "baseline"):
             raise self._want("a metric")
         self._take()
-        fields: dict[str, Any] = {"metric": token.text}
-        if token.kind == "quoted":
-            fields["metric"] = token.text[1:-1]
-        else:
-            metric, _, last = _split(token.text)
-            if last:
-                fields = {"metric": metric, "aggregate": last}
+        fields = _named(token)
         if self._is("["):
             self._take()
             if self.next is None or self.next.kind not in ("duration", "number"):
@@ -166,7 +160,7 @@ class _Reader:
         return self._take().text
 
     def _value(self) -> str:
-        if self.next is None or self.next.kind not in ("number", "duration", "name"):
+        if self.next is None or self.next.kind not in ("number", "duration", "name") or self._is("and", "or", "not"):
             raise self._want("a value")
         first = self._take()
         if first.kind != "number" or not self._is("*"):
@@ -178,10 +172,14 @@ class _Reader:
         return f"{first.text.strip()} * baseline"
 
 
-def _split(name: str) -> tuple[str, str, str]:
-    """Metric and aggregate of ``latency.p95`` or ``latency.p99.9``; no aggregate where the name ends in none."""
-    for dots in (2, 1):
-        parts = name.rsplit(".", dots)
+def _named(token: _Token) -> dict[str, Any]:
+    """Metric, and aggregate if it names one, of ``latency.p99.9`` or ``'disk.used_percent:/'.max``."""
+    if token.kind == "quoted":
+        end = token.text.rindex(token.text[0])
+        metric, aggregate = token.text[1:end], token.text[end + 2 :]
+        return {"metric": metric, "aggregate": aggregate} if aggregate else {"metric": metric}
+    for dots in (2, 1):  # p99.9 has a dot itself
+        parts = token.text.rsplit(".", dots)
         if len(parts) == dots + 1 and is_aggregate(last := ".".join(parts[1:])):
-            return parts[0], ".", last
-    return name, "", ""
+            return {"metric": parts[0], "aggregate": last}
+    return {"metric": token.text}

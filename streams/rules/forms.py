@@ -39,11 +39,11 @@ class Forecast(Settings):
     within: Duration = Field(default=10800.0, description="How long before it tells.")
 
 
-def normal(data: dict[str, Any], places: Places, also: tuple[str, ...] = ()) -> dict[str, Any]:
+def normal(data: dict[str, Any], places: Places, also: tuple[str, ...] = (), *, whole: bool = False) -> dict[str, Any]:
     """`data` with its short form, if it has one, written out, and units and defaults put in.
 
-    `also` are forms that the caller knows beside these. Where fields have moved, `places` is told. Raises
-    ValidationError.
+    `also` are forms that the caller knows beside these; of a `whole` rule `match` may be set as well. Where fields
+    have moved, `places` is told. Raises ValidationError.
     """
     for old, new in _RENAMED.items():
         if old in data:
@@ -64,7 +64,7 @@ def normal(data: dict[str, Any], places: Places, also: tuple[str, ...] = ()) -> 
             data = {**data, "metric": "missed", "operator": ">", "value": 0.0}
     if any(data.get(form) for form in ("all", "any", "not")):
         return data
-    return _leaf(data)
+    return _leaf(_of_service(data, whole))
 
 
 def _empty(value: object) -> bool:
@@ -220,9 +220,17 @@ def _numbers(data: dict[str, Any], metric: str, look: words.Look) -> None:
         raise wrong(*problems)
 
 
-def service_status(data: dict[str, Any]) -> str | None:
-    """The service in ``database.status equals unhealthy``; None where no status of a service is compared."""
+def _of_service(data: dict[str, Any], whole: bool) -> dict[str, Any]:
+    """``database.status equals unhealthy`` is about the status of the targets with the label service="database"."""
     metric = data.get("metric")
-    if isinstance(metric, str) and metric.endswith(".status") and is_status(data.get("value")):
-        return metric.removesuffix(".status")
-    return None
+    if not (isinstance(metric, str) and metric.endswith(".status") and is_status(data.get("value"))):
+        return data
+    service = metric.removesuffix(".status")
+    if not whole:
+        raise wrong(
+            ("metric", f"a rule looks at one target: give {service} a rule of its own, join them by alerts")
+        )
+    match = tuple(data.get("match") or ())
+    if not any(str(m).lstrip().startswith(("service", "target")) for m in match):
+        match = (*match, f'service="{service}"')
+    return {**data, "metric": "status", "match": match}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from streams.labels import MatcherText
 from streams.rules import leaf
 from streams.rules.condition import Condition, Threshold
-from streams.rules.forms import normal, service_status
+from streams.rules.forms import LEAF, normal
 from streams.rules.problems import Place, Places, wrong
 from streams.rules.slo import Slo, objective
 from streams.rules.values import number
@@ -177,12 +177,8 @@ class Rule(Condition):
             data["name"] = data["id"]
             places[("name",)] = (("id",), None)
         data = _hoisted(data, places)
-        if (service := service_status(data)) is not None:
-            data["metric"] = "status"
-            if not any(str(m).lstrip().startswith(("service", "target")) for m in data.get("match") or ()):
-                data["match"] = (*(data.get("match") or ()), f'service="{service}"')
         data = {k: v for k, v in data.items() if v is not None or k not in _RULE_FORMS}
-        return _told(normal(data, places, _RULE_FORMS), places)
+        return _told(normal(data, places, _RULE_FORMS, whole=True), places)
 
     def _problems(self) -> list[tuple[Place | str, str]]:
         found = super()._problems()
@@ -194,6 +190,11 @@ class Rule(Condition):
             if next_.after <= one.after:
                 found.append((("escalate", i + 1, "after"), "each step comes later than the one before"))
         return found
+
+    def _derived(self) -> tuple[str, ...]:
+        if self.slo is not None or self.alerts is not None:
+            return tuple(n for n in LEAF if n != "min_samples")
+        return ("value",) if self.warning is not None else super()._derived()
 
     def _of_leaf(self) -> list[tuple[Place | str, str]]:
         if self.slo is not None or self.alerts is not None:
@@ -265,7 +266,10 @@ def _told(data: dict[str, Any], places: Places) -> dict[str, Any]:
         places[("annotations", "runbook_url")] = (("runbook",), None)
     if data.get("notification") is None:
         return data
-    wish = Notification.model_validate(data["notification"])
+    try:
+        wish = Notification.model_validate(data["notification"])
+    except ValidationError:
+        return data  # which is found once more, with its place, when the field is read
     hints = {n: ",".join(v) for n, v in (("channels", wish.channels), ("recipients", wish.recipients)) if v}
     if isinstance(data.get("labels") or {}, Mapping):
         data["labels"] = hints | dict(data.get("labels") or {})
