@@ -88,6 +88,8 @@ def role(  # noqa: PLR0911 - one return a role
         settings=config.gateway,
         targets=config.targets,
         rules=config.rules,
+        maintenance=config.maintenance,
+        silences=config.silences,
         url=url,
         stop=stop,
         ready=ready,

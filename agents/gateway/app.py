@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from agents.gateway.alert_log import AlertLog
-from agents.gateway.api import alerts, health, live, logs, operations, schemas, targets
+from agents.gateway.api import alerts, health, live, logs, operations, people, quiet, schemas, targets
+from agents.gateway.api import rules as rule_routes
 from agents.gateway.api.page import Page, is_page
 from agents.gateway.archive import Archive
 from agents.gateway.context import Gateway
@@ -29,6 +30,8 @@ from agents.gateway.tail import Tail
 from agents.gateway.view import SOURCES, Change, View
 from schemas import Alert
 from streams import history_queries as queries
+from streams.control_checks import Checks
+from streams.control_client import ControlClient
 from streams.units import now_ms
 
 if TYPE_CHECKING:
@@ -39,9 +42,12 @@ if TYPE_CHECKING:
     from agents.gateway.settings import GatewaySettings
     from agents.probe.settings import Target
     from streams.kafka import KafkaSettings
+    from streams.maintenance import Window
     from streams.rules import Rule
+    from streams.silences import DeclaredSilence
 
 _log = logging.getLogger("probestream.gateway")
+_TAGS = ("health", "targets", "alerts", "rules", "suppression", "control", "logs", "operations", "schemas")
 
 
 async def run(
@@ -49,11 +55,13 @@ async def run(
     kafka: KafkaSettings,
     settings: GatewaySettings,
     targets: tuple[Target, ...],
-    rules: tuple[Rule, ...],  # noqa: ARG001 - every role's entry point is told what it may need
+    rules: tuple[Rule, ...],
     url: str,
     stop: asyncio.Event,
     ready: Callable[[], None],
     accept_unknown: bool = False,
+    maintenance: tuple[Window, ...] = (),
+    silences: tuple[DeclaredSilence, ...] = (),
 ) -> None:
     """Serve until `stop`; call `ready` once when the log is caught up and requests are answered.
 
@@ -75,6 +83,10 @@ async def run(
         present=Presenter(view, targets),
         controls=Controls(kafka, view),
         archive=archive,
+        changes=ControlClient(kafka, "gateway-control", Checks(rules, targets)),
+        rules=rules,
+        maintenance=maintenance,
+        silences=silences,
         logs=LogIntake(kafka),
         accept_unknown=accept_unknown,
         now=now_ms,
@@ -107,11 +119,11 @@ def build(gateway: Gateway) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         middleware=[Middleware(Guard, settings=gateway.settings, is_open=lambda p: p == "/api/ping" or is_page(p))],
-        openapi_tags=[{"name": n} for n in ("health", "targets", "alerts", "logs", "operations", "schemas")],
+        openapi_tags=[{"name": n} for n in _TAGS],
     )
     app.state.gateway = gateway
     install(app)
-    for area in (health, alerts, targets, logs, operations, schemas, live):
+    for area in (health, alerts, targets, rule_routes, quiet, people, logs, operations, schemas, live):
         app.include_router(area.router)
     app.mount("/", Page(), name="page")
     if token:
@@ -201,5 +213,6 @@ async def _close(
         task.cancel()
     await asyncio.gather(serving, *others, return_exceptions=True)
     await gateway.controls.close()
+    await gateway.changes.close()
     await gateway.logs.close()
     await gateway.archive.close()

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from agents.gateway.settings import GatewaySettings
     from agents.gateway.tail import Tail
     from agents.gateway.view import View
+    from streams.control_client import ControlClient
     from streams.kafka import KafkaSettings
+    from streams.maintenance import Window
+    from streams.rules import Rule
+    from streams.silences import DeclaredSilence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,10 @@ class Gateway:
     present: Presenter
     controls: Controls
     archive: Archive
+    changes: ControlClient
+    rules: tuple[Rule, ...]
+    maintenance: tuple[Window, ...]
+    silences: tuple[DeclaredSilence, ...]
     logs: LogIntake
     accept_unknown: bool
     now: Callable[[], float]

@@ -59,9 +59,10 @@ class Running:
 async def gateway(kafka: KafkaSettings, *, url: str = "", port: int = 0, **settings: Any) -> AsyncIterator[Running]:
     port = port or free_port()
     targets = settings.pop("targets", TARGETS)
-    arguments = {"kafka": kafka, "settings": GatewaySettings(port=port, **settings), "url": url}
+    more = {"rules": (), **{n: settings.pop(n) for n in ("rules", "maintenance", "silences") if n in settings}}
+    arguments = {"kafka": kafka, "settings": GatewaySettings(port=port, **settings), "url": url, **more}
     async with (
-        running(run, **arguments, targets=targets, rules=()),
+        running(run, **arguments, targets=targets),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client,
     ):
         yield Running(port, client)
