@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel import bins, sketch, sketch_export
+from streams.kernel import bins, sketch_export
 from streams.kernel.sketch_cells import (
     CELLS,
     CHUNK,
@@ -108,6 +108,3 @@ def _bytes_of(a: Arena, rows: NDArray[np.int64]) -> int:
     """No fewer bytes than `rows` pack to."""
     cells = a.rows[rows * ROW + CELLS].sum(dtype=np.int64) + a.rows[rows * ROW + PENDING].sum(dtype=np.int64)
     return int(cells) * _PER_CELL + (CHUNK + 10) * len(rows)
-
-
-__all__ = ["Sketches", "sketch"]

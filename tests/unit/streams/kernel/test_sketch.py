@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.kernel import bins, sketch
 from streams.kernel.jit import njit
-from streams.kernel.sketch_cells import FREED, FRESH, USED, WORDS
+from streams.kernel.sketch_cells import FREED, FRESH, SHORT_CHUNKS, USED, WORDS
 from streams.sketches import Sketches
 
 BASE = 180_000_000  # a pane of 2027
@@ -82,24 +82,37 @@ def test_agrees_with_numpys_exact_quantile(them):
         assert near(sketch.quantile(s.arena, 0, BASE + 700, BASE + 700, q), true)
 
 
-@settings(max_examples=100, deadline=None)
-@given(samples, st.sampled_from([30, HOUR, DAY]), st.integers(0, 400))
-def test_compaction_changes_no_answer(them, longest, more):
+@settings(max_examples=150, deadline=None)
+@given(samples, st.sampled_from([30, 60, HOUR, DAY]), st.sampled_from([1, 20]), st.integers(0, 400))
+def test_compaction_changes_no_answer(them, longest, stretch, more):
     """For any head from the compaction's on, each supported window answers alike before and after it."""
-    head = BASE + 650
-    s = Sketches(rows=1)
-    s.ensure(samples=len(them))
-    for pane, value in them:
-        sketch.add(s.arena, 0, BASE + pane, value, BASE, DAY)
+    head = BASE + 650 * stretch
     windows = [w for w in DAY_WINDOWS if w <= longest]
-    for later in (head, head + 1, head + more):
-        before = answers(s, later, windows)
-        t = Sketches(rows=1)
-        t.ensure(samples=len(them))
-        for pane, value in them:
-            sketch.add(t.arena, 0, BASE + pane, value, BASE, DAY)
-        assert sketch.compact(t.arena, 0, head, longest)
-        np.testing.assert_array_equal(answers(t, later, windows), before)
+    for later in (head, head + 1, head + more * stretch):
+        plain, compacted = Sketches(rows=1), Sketches(rows=1)
+        for s in (plain, compacted):
+            s.ensure(samples=len(them))
+            s.arena.counters[SHORT_CHUNKS] = 1  # `add` compacts nothing by itself
+            for pane, value in them:
+                sketch.add(s.arena, 0, BASE + pane * stretch, value, BASE, DAY)
+        assert sketch.compact(compacted.arena, 0, head, longest)
+        np.testing.assert_array_equal(answers(compacted, later, windows), answers(plain, later, windows))
+
+
+@pytest.mark.parametrize("longest", [30, 60, HOUR, DAY])
+@pytest.mark.parametrize("head", [9300, 9329, 9330, 9359, 9360, 9361, 9500])
+def test_every_pane_counts_in_exactly_the_windows_that_span_it(longest, head):
+    """One sample in each of 26 hours' panes: no edge of a coarser step takes one from a window or adds one."""
+    s = filled([], head=BASE)
+    for pane in range(head + 1):
+        s.ensure(samples=1)
+        sketch.add(s.arena, 0, BASE + pane, 1.0, BASE + pane, longest)
+    for later in (0, 1, 2, 29, 30, 359, 360, 5000):
+        assert sketch.compact(s.arena, 0, BASE + head + later // 2, longest)
+        last = BASE + head + later
+        for window in (w for w in (*DAY_WINDOWS, 90, 7200) if w <= longest):
+            first = sketch.first_pane(last, window)
+            assert sketch.count(s.arena, 0, first, last) == max(BASE + head - first + 1, 0), (later, window)
 
 
 @settings(max_examples=100, deadline=None)
