@@ -13,7 +13,7 @@ DEFAULT: Mapping[str, str] = {
     r"\bduration: \S+ ms\s+(?:statement|execute|parse|bind|plan)",
     "timeouts": r"(?i)\btimed?[ _-]?out\b|\btimeouts?\b|Timeout(?:Error|Exception|Expired)|deadline exceeded|ETIMEDOUT",
     "exhaustion": r"(?i)out of memory|OutOfMemory|\boom[ -]?kill|cannot allocate memory|no space left|"
-    r"disk (?:is )?full|too many (?:open files|connections|clients)|exhausted|remaining connection slots|"
+    r"disk\b.{0,30}\bfull|too many (?:open files|connections|clients)|exhausted|remaining connection slots|"
     r"(?:pool|connections?|memory|quota|heap|slots?|threads?|file descriptors?) (?:\w+ ){0,3}(?:exceeded|reached)|"
     r"EMFILE|ENOSPC|ENOMEM|resource temporarily unavailable",
     "failed_logins": r"(?i)\b(?:login|log-in|logon|sign[ -]?in|password|authentication|auth)\b.{0,20}"

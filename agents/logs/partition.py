@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
+from agents import crash
 from agents.letters import dead_letter
 from agents.logs import outbox
 from agents.logs.state import State, open_record, templates_record
@@ -176,9 +177,12 @@ class Partition:
         writes += [(f"x/{i}".encode(), None) for i in range(len(state.outbox), previous)]
         writes += self._changes()
         writes.append((b"p", state.progress()))
+        crash.here("logs.flush.counted")
         await self._transact(writes)
+        crash.here("logs.flush.stored")
         self._kept_offset = state.offset
         await self._send(state.outbox)
+        crash.here("logs.flush.sent")
         return len(rows)
 
     def _close(self, now_ms: float) -> list[LogSample]:
@@ -238,6 +242,7 @@ class Partition:
                 # Advice for tools that show lag: reading goes on where the state says.
                 await producer.send_offsets_to_transaction({tp: self.state.offset}, f"{kafka.prefix}logs")
             await asyncio.gather(*acks)
+            crash.here("logs.flush.uncommitted")
             await producer.commit_transaction()
 
     async def _send(self, records: list[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaProducer
 
+from agents import crash
 from agents.logs.app import run
 from agents.logs.settings import LogsSettings
 from agents.probe.settings import PushCheck, Target, TcpCheck
@@ -93,19 +95,27 @@ class Process:
     """The role in a process of its own."""
 
     def __init__(self, kafka: KafkaSettings, settings: LogsSettings = QUICK) -> None:
+        self.crash_at = ""
         self._config = {"kafka": kafka.model_dump(mode="json"), "settings": settings.model_dump(mode="json")}
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self, timeout: float = 40.0) -> None:
         """Start, and wait until it says that it is ready."""
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.kit.logs", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
+            *(sys.executable, "-m", "tests.kit.logs"),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, crash.VARIABLE: self.crash_at},
+        )  # fmt: skip
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(self._config).encode() + b"\n")
         line = await asyncio.wait_for(self.process.stdout.readline(), timeout)
         assert line == b"ready\n", line
+
+    async def gone(self) -> int:
+        """Wait until it has died; the exit code."""
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), 30)
 
     async def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
