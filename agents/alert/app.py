@@ -123,6 +123,7 @@ async def _control(worker: Worker, kafka: KafkaSettings) -> None:
         await consumer.seek_to_beginning(tp)
         while True:
             if not worker.informed["control"].is_set() and await consumer.position(tp) >= end:
+                worker.refresh()
                 worker.informed["control"].set()
             for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
                 if record.value is None:
@@ -131,5 +132,7 @@ async def _control(worker: Worker, kafka: KafkaSettings) -> None:
                     worker.take_control(decode(record.value, Control))
                 except DecodeError as error:
                     log.warning("control/%d: %s", record.offset, error)
+            if worker.informed["control"].is_set():
+                worker.refresh()
     finally:
         await consumer.stop()

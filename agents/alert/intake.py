@@ -12,10 +12,8 @@ from streams import groups
 from streams.partition import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from agents.alert.terms import Terms
     from streams.kafka import KafkaSettings
-    from streams.rules import Rule
 
 log = logging.getLogger("probestream.alert")
 _DONE = -1
@@ -24,10 +22,8 @@ _DONE = -1
 class Intake:
     """How far each partition of `findings` is read, and the events that are not let go yet."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self.kafka = kafka
-        self.rules: Mapping[str, Rule] = {}
-        self.labels: Mapping[str, Mapping[str, str]] = {}
+    def __init__(self, kafka: KafkaSettings, terms: Terms) -> None:
+        self.kafka, self.terms = kafka, terms
         self.seen: dict[int, int] = {}
         self._behind: dict[int, int] = {}
         self._events: list[Any] = []
@@ -58,8 +54,7 @@ class Intake:
         if isinstance(finding, DecodeError):
             self._refuse(message, finding.reason, str(finding))
             return None
-        rule = self.rules.get(finding.rule)
-        labels = self.labels.get(finding.target) or {"target": finding.target, "kind": "push"}
+        rule, labels = self.terms.rules.get(finding.rule), self.terms.labels_of(finding.target)
         key = f"{finding.target}/{finding.rule}" if rule is None else groups.finding_key(rule, finding.target, labels)
         if not math.isfinite(finding.time):
             self._refuse(message, "bad_value", f"finding of {key:.100} at no time")

@@ -19,11 +19,12 @@ from agents.alert.hands import KINDS, Hands
 from agents.alert.intake import Intake
 from agents.alert.lives import Lives
 from agents.alert.restore import restore
+from agents.alert.terms import KINDS as CONFIGURATION
+from agents.alert.terms import Terms
 from agents.holes import check_hole
 from streams import groups
 from streams import life as lifecycle
-from streams.labels import matches
-from streams.life import FIRED, Life, LifeDefaults, Policy, policy_of
+from streams.life import FIRED, Life, LifeDefaults
 from streams.suppression import AlertView, Suppressed, Suppressions
 from streams.topics import SAMPLES
 from streams.units import now_ms
@@ -31,7 +32,7 @@ from streams.units import now_ms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from agents.probe.settings import Target
+    from agents.alert.terms import Watched
     from schemas import Control, Finding
     from streams.composites import Standing
     from streams.kafka import KafkaSettings
@@ -51,27 +52,24 @@ class Worker:
     def __init__(
         self,
         kafka: KafkaSettings,
-        targets: Iterable[Target],
+        targets: Iterable[Watched],
         rules: Iterable[Rule],
         defaults: LifeDefaults | None = None,
         suppressions: Suppressions | None = None,
     ) -> None:
-        self.kafka, self.defaults = kafka, defaults or LifeDefaults()
+        self.kafka = kafka
         self.suppressions = suppressions or Suppressions()
         self.lives, self.hands, self.composites = Lives(kafka.partitions), Hands(), Composites()
-        self.intake = Intake(kafka)
+        self.terms = Terms(targets, rules, defaults or LifeDefaults())
+        self.intake = Intake(kafka, self.terms)
         self.flusher = Flush(kafka, self.lives, self.intake)
         self.consumer: Any = None
-        self.rules: dict[str, Rule] = {}
-        self.labels: dict[str, Mapping[str, str]] = {}
         self.informed = {"control": asyncio.Event(), "others": asyncio.Event()}
-        self._policies: dict[str, Policy] = {}
-        self._members: dict[str, set[str]] = {}
         self._configured = asyncio.Event()
         self._noted: dict[str, int] = {}
         self._ask_at = self._prune_at = 0.0
         self._changed = False
-        self.configure(targets, rules)
+        self._in_force()
 
     @property
     def wake(self) -> asyncio.Event:
@@ -97,18 +95,18 @@ class Worker:
 
     # Configuration
 
-    def configure(self, targets: Iterable[Target], rules: Iterable[Rule]) -> None:
-        """Go on with these targets and rules: alerts of what is no more resolve at the next tick, and say why."""
-        self.rules = self.intake.rules = {r.name: r for r in rules}
-        self.labels = self.intake.labels = {t.name: t.all_labels for t in targets}
-        self._policies = {name: policy_of(rule, self.defaults) for name, rule in self.rules.items()}
-        self.composites.configure(self.rules.values())
-        self._members = {}
-        for rule in self.rules.values():
-            if groups.is_grouped(rule) and rule.name not in self.composites.rules:
-                for target, labels in self.labels.items():
-                    if matches(rule.match, labels):
-                        self._members.setdefault(groups.group_key(rule, labels), set()).add(target)
+    def configure(self, targets: Iterable[Watched], rules: Iterable[Rule]) -> None:
+        """Go on with these targets and rules of the file: alerts of what is no more resolve, and say why."""
+        self.terms.replace(targets, rules)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring changes of rules, thresholds and targets into force."""
+        if self.terms.refresh():
+            self._in_force()
+
+    def _in_force(self) -> None:
+        self.composites.configure(self.terms.rules.values())
         self._changed = True
         self._configured.set()
         self._configured = asyncio.Event()
@@ -143,7 +141,7 @@ class Worker:
         for life in self.lives:
             if self.hands.apply(life, now):
                 self._touch(life)
-            elif life.active and (policy := self._policies.get(life.rule)) is not None:
+            elif life.active and (policy := self.terms.policies.get(life.rule)) is not None:
                 self.lives.wake_at(life.key, lifecycle.due(life, policy))
         self._changed = True
         return {tp: positions[tp.partition] for tp in sources}
@@ -182,15 +180,15 @@ class Worker:
         self.wake.set()
         if finding is None:
             return
-        rule, at = self.rules[finding.rule], message.timestamp * 1000.0
-        labels = self._labels_of(finding.target)
+        rule, at = self.terms.rules[finding.rule], message.timestamp * 1000.0
+        labels = self.terms.labels_of(finding.target)
         key = groups.finding_key(rule, finding.target, labels)
         life = self.lives.get(key) or Life(key.rsplit("/", 1)[0], finding.rule)
         if message.offset <= life.offset:
             return
         life.offset = message.offset
         if groups.is_grouped(rule):
-            about = groups.take_member(life, finding, rule, self._members.get(key, ()), at)
+            about = groups.take_member(life, finding, rule, self.terms.members.get(key, ()), at)
             self._on_finding(life, about, rule, groups.labels_of(rule, labels), at)
         else:
             self._on_finding(life, finding, rule, labels, at)
@@ -199,10 +197,10 @@ class Worker:
         """Wait for a rule that detect has heard of earlier than this process."""
         name = self.intake.rule_of(message)
         late = _KNOWN_WITHIN_S - (now_ms() / 1000.0 - message.timestamp)
-        if name is not None and name not in self.rules and late > 0:
+        if name is not None and name not in self.terms.rules and late > 0:
             try:
                 async with asyncio.timeout(min(late, _KNOWN_WITHIN_S)):
-                    while name not in self.rules:
+                    while name not in self.terms.rules:
                         await self._configured.wait()
             except TimeoutError:
                 return
@@ -212,7 +210,7 @@ class Worker:
     ) -> None:
         before = (life.id, dict(life.taken))
         if finding is not None:
-            lifecycle.on_finding(life, finding, self._policies[rule.name], labels, now, self._verdict)
+            lifecycle.on_finding(life, finding, self.terms.policies[rule.name], labels, now, self._verdict)
         if life.id != before[0]:
             self._over(*before)
         if life.id or life.members:
@@ -226,9 +224,11 @@ class Worker:
             life = self.lives.by_id.get(control.id)
             if life is not None and self.hands.apply(life, now_ms()):
                 self._touch(life)
-        else:
-            self.suppressions.take(control)
-            self._ask_at = 0.0
+            return
+        if control.kind in CONFIGURATION:
+            self.terms.take(control)
+        self.suppressions.take(control)
+        self._ask_at = 0.0
 
     def take_other(self, standing: Standing) -> None:
         """Take in where an alert of any partition stands."""
@@ -256,7 +256,7 @@ class Worker:
             self._prune(now)
 
     def _pass(self, life: Life, now: float) -> None:
-        policy = self._policies.get(life.rule)
+        policy = self.terms.policies.get(life.rule)
         if policy is None:
             return
         if self.intake.is_behind(self.lives.partition(life.key)):
@@ -283,31 +283,20 @@ class Worker:
     def _reconsider(self, now: float) -> None:
         """End what the configuration has no longer; judge groups and composites again."""
         for life in self.lives:
-            rule = self.rules.get(life.rule)
+            rule = self.terms.rules.get(life.rule)
             if self.intake.is_behind(self.lives.partition(life.key)):
                 continue
-            if life.active and (reason := self._gone(life, rule)) is not None:
+            if life.active and (reason := self.terms.gone(life)) is not None:
                 lifecycle.on_removed(life, reason, now)
                 self._touch(life)
             elif life.members and rule is not None:
-                about = groups.reconfigure(life, rule, self._members.get(life.key, ()), now)
+                about = groups.reconfigure(life, rule, self.terms.members.get(life.key, ()), now)
                 self._on_finding(life, about, rule, groups.labels_of(rule, life.labels), now)
             elif life.active and rule is not None:
-                self.lives.wake_at(life.key, lifecycle.due(life, self._policies[rule.name]))
+                self.lives.wake_at(life.key, lifecycle.due(life, self.terms.policies[rule.name]))
         known = {(life.rule, life.target): None for life in self.lives if life.rule in self.composites.rules}
-        for where in {**known, **dict.fromkeys(self.composites.everywhere(self.labels))}:
+        for where in {**known, **dict.fromkeys(self.composites.everywhere(self.terms.labels))}:
             self._compose(where)
-
-    def _gone(self, life: Life, rule: Rule | None) -> str | None:
-        """Why the configuration no longer has what `life` is about, or None."""
-        if rule is None:
-            return "rule_removed"
-        if life.target.startswith(groups.PREFIX) or groups.is_grouped(rule):
-            same = groups.is_grouped(rule) and groups.group_of(rule, life.labels) == life.target
-            return None if same else "rule_no_longer_matches"
-        if life.target not in self.labels and life.labels.get("kind") != "push":
-            return "target_removed"
-        return None if matches(rule.match, self._labels_of(life.target)) else "rule_no_longer_matches"
 
     def _compose(self, where: tuple[str, str]) -> None:
         """Judge a composite of ours again."""
@@ -317,7 +306,7 @@ class Worker:
         finding = self.composites.judge(where, now_ms)
         life = self.lives.get(key) or Life(where[1], where[0])
         if finding.holds != life.holds:
-            labels = self.composites.labels.get(where) or self._labels_of(where[1])
+            labels = self.composites.labels.get(where) or self.terms.labels_of(where[1])
             self._on_finding(life, finding, rule, labels, now_ms())
 
     def _prune(self, now: float) -> None:
@@ -335,7 +324,7 @@ class Worker:
 
     def _touch(self, life: Life) -> None:
         """The life has changed: store it, tell what it has to tell, and look at it again when it is time."""
-        policy = self._policies.get(life.rule)
+        policy = self.terms.policies.get(life.rule)
         due = lifecycle.due(life, policy) if policy is not None else float("inf")
         self.lives.keep(life, due)
         self._note(life)
@@ -356,9 +345,6 @@ class Worker:
 
     def _verdict(self, life: Life, now: float) -> Suppressed | None:
         return self.suppressions.decide(_view(life), now)
-
-    def _labels_of(self, target: str) -> Mapping[str, str]:
-        return self.labels.get(target) or {"target": target, "kind": "push"}
 
     async def flush(self) -> None:
         """Store what changed, tell it, and let the findings go."""
