@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("probestream.streams")
 
 
-def make_app(kafka: KafkaSettings, name: str, restored: Restored) -> faust.App:
+def make_app(kafka: KafkaSettings, name: str, restored: Restored, bundles: tuple[Topic, ...] = ()) -> faust.App:
     """A Faust app named `name` that serves no web page, makes no topics and loses nothing at a restart.
 
-    `restored` is called after each recovery with the source partitions; see streams/recovery.py.
+    `restored` is called after each recovery with the source partitions, and records of `bundles` come as bundles; see
+    streams/recovery.py.
     """
     return faust.App(
         f"{kafka.prefix}{name}",
@@ -48,6 +49,8 @@ def make_app(kafka: KafkaSettings, name: str, restored: Restored) -> faust.App:
         broker_request_timeout=15.0,
         broker_commit_interval=1.0,
         broker_max_poll_interval=120.0,
+        broker_max_poll_records=20_000 if bundles else None,
+        consumer_max_fetch_size=4 * 1024 * 1024 if bundles else 1024 * 1024,
         producer_request_timeout=15.0,
         producer_linger=0.0,
         stream_recovery_delay=0.0,
@@ -55,7 +58,7 @@ def make_app(kafka: KafkaSettings, name: str, restored: Restored) -> faust.App:
         # What is not acknowledged is read again, from the state: no stop and no rebalance waits for it.
         stream_wait_empty=False,
         processing_guarantee="at_least_once",
-        TableManager=table_manager(restored),
+        TableManager=table_manager(restored, frozenset(full_name(kafka, t) for t in bundles)),
     )
 
 

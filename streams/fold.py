@@ -1,51 +1,97 @@
 """One partition of the samples topic, folded: windows, baselines, scores, rules, status.
 
-Everything here is a function of the records in their order: the same log gives the same state, findings and
-status to the last bit, whoever reads it and however often.
+Everything here is a function of the records in their order: the same log gives the same state, findings and status
+to the last bit, whoever reads it, however often, and in however many pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columnar import TargetList
-from streams import baseline
-from streams.evaluate import Change, Rulebook
-from streams.panes import PANE_MS, SLOTS, Panes, pane_of
-from streams.rules import Rule
-from streams.samples import Columns
-from streams.series import BLOCK, Series
-from streams.status import Status
+from schemas import DecodeError, SampleBatch, decode
+from schemas.codec import HEADER_BYTES, encode
+from streams.admission import Admission, Refusal, RuleSets
+from streams.forget import Memory, forget
+from streams.kernel import fold as kernel
+from streams.kernel import judge, kinds, names, panes, scan, state
+from streams.kernel.judge import MOST_TOKENS, Changes, Rules
+from streams.samples import BatchError, check
+from streams.schedules import Schedules
+from streams.sketches import Sketches
 
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-LATENCY_FLOOR_MS = 2.0
+    from streams.compiled import Conditions
+    from streams.kernel.scan import Flat
+    from streams.rules import Rule
+
+Ints = NDArray[np.int64]
+
+_HEADER = np.frombuffer(encode(SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[]))[:HEADER_BYTES], np.uint8)
+_ROOM = 4096  # changes that one call of the kernel may bring
+_MOST_METRICS = 50_000
+_MOST_METRIC_NAME = 200
+_MOST_STATUS, _MOST_MESSAGE = 100, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the samples topic: where it stands, when the broker took it (ms), and its bytes."""
+
+    offset: int
+    time: int
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Change:
+    """A rule began or ceased to hold for a target.
+
+    `seen` holds value, number of samples and truth (0, 1, 2: unsure) of each of the rule's conditions, in order.
+    `time` is that of the sample that decided it, or the clock's where time alone did.
+    """
+
+    rule: int
+    target: int
+    holds: bool
+    offset: int
+    time: float
+    baseline: float
+    score: float
+    seen: list[tuple[float, float, int]]
+    text: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Samples (`rows`, None for the whole record) of one record that cannot be used, for one reason."""
+
+    record: Record
+    refusal: Refusal
+    rows: list[int] | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one record led to."""
+    """What some records led to, in their order."""
 
     changes: list[Change] = field(default_factory=list)
-    health: list[int] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Dirty:
-    """What has changed since the last commit, by block."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far from the broker's clock a sample may be (ms), samples a record, ms until an idle target is forgotten."""
 
-    names: set[int] = field(default_factory=set)
-    latest: set[int] = field(default_factory=set)
-    text: set[int] = field(default_factory=set)
-    panes: set[tuple[int, int]] = field(default_factory=set)
-
-    def __len__(self) -> int:
-        return len(self.names) + len(self.latest) + len(self.text) + len(self.panes)
+    future_ms: float = 60_000.0
+    lateness_ms: float = 3_600_000.0
+    most_samples: int = 50_000
+    forget_ms: float = 7 * 86_400_000.0
 
 
 class Fold:
@@ -55,161 +101,453 @@ class Fold:
         self,
         partition: int,
         rules: tuple[Rule, ...],
-        labels_of: Callable[[str], Mapping[str, str]],
-        declared: dict[str, float],
-        health_every_ms: float = 5000.0,
+        conditions: Conditions,
+        admission: Admission,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        *,
+        quantiles: bool = True,
     ) -> None:
-        self.partition = partition
+        self.partition, self.rules, self.conditions = partition, rules, conditions
+        self.admission, self.limits = admission, limits
         self.offset = -1
-        self.panes = Panes(BLOCK)
-        self.series = Series(labels_of)
-        self.rulebook = Rulebook(rules, self.series, self.panes, declared)
-        self.status = Status(self.series, health_every_ms)
-        self.dirty = Dirty()
-        self.unrolled: set[tuple[int, int]] = set()
-        self._token = object()
-        self._text_rows = np.zeros(BLOCK, np.bool_)
-
-    def advance(self, now_ms: float) -> None:
-        """Move the windows on to `now_ms`."""
-        self.panes.advance(int(now_ms // PANE_MS))
-
-    def fold(self, columns: Columns, good: NDArray[np.bool_], offset: int, appended_ms: float) -> Outcome:
-        """Fold the `good` samples of the record at `offset`, which the broker took at `appended_ms`."""
-        self.advance(appended_ms)
-        self.offset = offset
-        whole = bool(good.all())
-        picked = np.arange(len(good)) if whole else np.flatnonzero(good)
-        if not len(picked):
-            return Outcome()
-        before = len(self.series)
-        own, once = self._rows_of(columns.targets, picked)
-        rows, which, values = [own], [picked], [columns.value[picked]]
-        for name, column in columns.metrics:
-            has = picked[~np.isnan(column[picked])]
-            if len(has):
-                targets = columns.targets.names
-                rows.append(np.array([self.series.row(targets[i], name) for i in has.tolist()], np.int64))
-                which.append(has)
-                values.append(column[has])
-        if len(self.series) != before:
-            self.grow()
-            self.dirty.names.update(range(before // BLOCK, (len(self.series) - 1) // BLOCK + 1))
-        if len(rows) == 1:
-            row, value, is_main = own, values[0], np.ones(len(own), np.bool_)
-            ok, time = columns.ok[picked], columns.time[picked]
-        else:
-            row, sample, value = np.concatenate(rows), np.concatenate(which), np.concatenate(values)
-            is_main = np.arange(len(row)) < len(picked)
-            ok, time = columns.ok[sample] | ~is_main, columns.time[sample]
-            once = False
-
-        panes = pane_of(time)
-        kept = self.panes.accepts(panes)
-        if kept.all():
-            slots = self.panes.add(row, panes, ok, value, once=once)
-            self._touch(row, slots)
-        else:
-            self._touch(row[kept], self.panes.add(row[kept], panes[kept], ok[kept], value[kept], once=once))
-
-        if once:
-            self._observe(row, time, ok, value, is_main)
-            distinct = row
-        else:
-            for turn in _turns(row):
-                self._observe(row[turn], time[turn], ok[turn], value[turn], is_main[turn])
-            distinct = np.unique(row)
-        self._texts(columns, own, picked)
-        changes = self.rulebook.judge(distinct)
-        self.status.note(changes)
-        mains = distinct if len(rows) == 1 else np.unique(own)
-        return Outcome(changes=changes, health=self.status.update(mains, appended_ms))
-
-    def grow(self) -> None:
-        """Make room for the rows that the series have gained."""
-        self.panes.grow(len(self.series))
-        self.rulebook.grow()
-        self.status.grow()
-        more = len(self.series["time"]) - len(self._text_rows)
-        self._text_rows = np.concatenate([self._text_rows, np.zeros(more, np.bool_)])
-
-    def _rows_of(self, targets: TargetList, picked: NDArray[np.int64]) -> tuple[Rows, bool]:
-        """Row of the own checks of each target that is `picked`, and whether no target of the list comes twice.
-
-        Worked out once a list; a target gets a row with its first usable sample, never for a refused one.
-        """
-        found: tuple[Rows, bool] | None = targets.notes.get(self._token)
-        if found is None:
-            once = len(set(targets.names)) == len(targets.names)
-            found = targets.notes[self._token] = np.full(len(targets.names), -1, np.int64), once
-        rows, once = found
-        own = rows if len(picked) == len(rows) else rows[picked]
-        if len(own) and own.min() < 0:
-            for i in picked[own < 0].tolist():
-                rows[i] = self.series.row(targets.names[i])
-            own = rows if len(picked) == len(rows) else rows[picked]
-        return own, once
-
-    def _touch(self, rows: Rows, slots: Rows) -> None:
-        """Mark blocks and panes as changed since the last commit."""
-        blocks = rows // BLOCK
-        touched = {(key // SLOTS, key % SLOTS) for key in np.unique(blocks * SLOTS + slots).tolist()}
-        self.dirty.panes |= touched
-        self.unrolled |= touched
-        self.dirty.latest.update(np.unique(blocks).tolist())
-
-    def _observe(self, rows: Rows, time: Floats, ok: NDArray[np.bool_], value: Floats, main: NDArray[np.bool_]) -> None:
-        """Take in one sample of each of `rows`: latest values, baseline and score."""
-        c = self.series
-        newer = time >= c["time"][rows]
-        rows, time, ok, value, main = rows[newer], time[newer], ok[newer], value[newer], main[newer]
-        c["time"][rows] = time
-        c["ok"][rows] = ok
-        c["value"][rows] = value
-        c["failures"][rows] = np.where(ok, 0, c["failures"][rows] + 1)
-        mean, variance, seen, streak = (c[n][rows] for n in ("mean", "variance", "seen", "streak"))
-        least = np.where(main, LATENCY_FLOOR_MS, 1e-9)
-        # A failed check's time is a timeout's or a refusal's, not the service's: no part of what is normal.
-        sound = np.where(ok, value, np.nan)
-        z = baseline.score(sound, mean, variance, seen, least)
-        c["z"][rows] = z
-        c["mean"][rows], c["variance"][rows], c["seen"][rows], c["streak"][rows] = baseline.learn(
-            sound, z, mean, variance, seen, streak
+        self.windows = sorted({float(w) for w in conditions.window_s if not np.isnan(w)})
+        self.sketches = Sketches()
+        self.quantiles = quantiles
+        self.state = state.fresh(
+            len(rules),
+            len(conditions.kind),
+            len(conditions.metrics),
+            self.windows,
+            set(conditions.kind.tolist()),
+            self.sketches.arena,
         )
+        self.longest = _longest(conditions)
+        self.state.layout[state.SKETCHED] = self.longest if quantiles else -1
+        self.text: dict[int, tuple[str, str]] = {}
+        self.dirty_text: set[int] = set()
+        self.memory = Memory()
+        self.schedules = Schedules(conditions)
+        self._sets = RuleSets(rules)
+        self._tables: Rules | None = None
+        self._made = -1
+        self._out = judge.fresh_changes(_ROOM + len(rules) + 1, max(len(conditions.kind), 1))
+        self._scratch = np.zeros(2 * max(len(conditions.kind), 1))
+        self._truths = np.zeros(max(len(conditions.kind), 1), np.uint8)
+        self._stack = np.zeros(MOST_TOKENS, np.uint8)
+        self.metrics = names.fresh()
+        self.metric_names: list[str] = []
+        self.metric_slot = np.full(64, -1, np.int64)
+        self.add_metric("")
+        for metric in conditions.metrics[1:]:
+            self.add_metric(metric)
 
-    def _texts(self, columns: Columns, rows: Rows, picked: NDArray[np.int64]) -> None:
-        """Keep the text of each target's latest sample that has one, and drop it with the next that has none."""
-        texts = self.series.text
-        had = self._text_rows[rows]
-        if not columns.text and not had.any():
-            return
-        for k, i in enumerate(picked.tolist()):
-            new = columns.text.get(i)
-            if new is None and not had[k]:
+    # -------------------------------------------------------------------------------------------------- what is known
+
+    def add_metric(self, metric: str) -> int:
+        """Number of a metric that is new."""
+        self.metrics, number = names.add(self.metrics, metric)
+        self.metric_names.append(metric)
+        if number >= len(self.metric_slot):
+            self.metric_slot = np.concatenate([self.metric_slot, np.full(len(self.metric_slot), -1, np.int64)])
+        if metric in self.conditions.metrics:
+            self.metric_slot[number] = self.conditions.metrics.index(metric)
+        return number
+
+    def metric_number(self, metric: str) -> int:
+        """Number of a metric, new or not."""
+        raw = np.frombuffer(metric.encode(), np.uint8)
+        found = int(names.find(self.metrics, raw, 0, len(raw), -1))
+        return self.add_metric(metric) if found < 0 else found
+
+    def admit(self, name: str) -> int | Refusal:
+        """Number of a target's name, or why it is not taken in."""
+        known = self.memory.number.get(name)
+        if known is not None:
+            return known
+        refusal = self.admission.refusal(name, self.partition, len(self.memory.names))
+        if refusal is not None:
+            return refusal
+        return self._remember(name)
+
+    def _remember(self, name: str) -> int:
+        declared = self.admission.declared.get(name)
+        latency = np.nan if declared is None or declared.latency_ms is None else declared.latency_ms
+        errors = np.nan if declared is None or declared.error_rate is None else declared.error_rate
+        return self.memory.add(name, self._sets.of(self.admission.labels_of(name)), latency, errors)
+
+    def expect(self, targets: Sequence[str]) -> None:
+        """Know of targets before their first sample, so that their absence is noticed, from the clock's time on."""
+        now = float(self.state.clock[state.NOW])
+        for name in targets:
+            number = self.admit(name)
+            if not isinstance(number, int) or self.memory.target_of[number] >= 0:
                 continue
-            row = int(rows[k])
-            if new is None:
-                texts.pop(row, None)
-            else:
-                texts[row] = new
-            self._text_rows[row] = new is not None
-            self.dirty.text.add(row // BLOCK)
+            self._make_room(1)
+            target = int(kernel._new_target(self.state, number, int(self.memory.set_of[number])))  # noqa: SLF001
+            kernel.fresh_declared(self.state, target, self.memory.declared[number])
+            self.memory.target_of[number] = target
+            row = self.state.targets.place[target, state.MAIN]
+            self.state.series.num[row, [state.SEEN_AT, state.OK_AT]] = now
+
+    def reserve(self, rows: int, targets: int) -> None:
+        """Make room for so many rows and targets."""
+        size = -(-max(rows, 1) // state.BLOCK) * state.BLOCK
+        if self.quantiles:
+            self.sketches.ensure(rows=size)
+        self.state = state.grown(self.state, size, targets + 1)._replace(sketch=self.sketches.arena)
+
+    def put(self, row: int, name: str, metric: str) -> None:
+        """Say what a row is that a stored state names; its target is made known where it is not yet."""
+        number = self.memory.number.get(name)
+        if number is None:
+            number = self._remember(name)
+        target, held = int(self.memory.target_of[number]), self.state
+        if target < 0:
+            target = int(held.clock[state.TARGETS])
+            held.clock[state.TARGETS] += 1
+            self.memory.target_of[number] = target
+            held.targets.place[target, state.NAME] = number
+            held.targets.place[target, state.RULE_SET] = self.memory.set_of[number]
+            held.targets.flag[target, state.LIVE] = 1
+        kind = self.metric_number(metric)
+        held.series.target[row], held.series.metric[row] = target, kind
+        state.keep_row(held.index, target, kind, row)
+        if kind == 0:
+            held.targets.place[target, state.MAIN] = row
+            kernel.fresh_declared(held, target, self.memory.declared[number])
+        if self.metric_slot[kind] >= 0:
+            held.targets.row_of[target, self.metric_slot[kind]] = row
+
+    def rules_of(self, target: int) -> frozenset[int]:
+        """Numbers of the rules that look at a target."""
+        return self._sets.members(int(self.state.targets.place[target, state.RULE_SET]))
 
     def loaded(self) -> None:
         """Work out what is not stored, after the state was filled from table entries."""
-        self._text_rows[list(self.series.text)] = True
-        self.status.count(self.rulebook)
-        self.panes.sum_closed()
+        held, weights = self.state.targets, self.rules_table().weight
+        held.place[:, state.CRITICALS] = held.holds @ (weights == 2).astype(np.int64)
+        held.place[:, state.WARNS] = held.holds @ (weights == 1).astype(np.int64)
+        held.num[:, state.TOLD] = -np.inf
+        self.state.dirty.names[:] = 0
+
+    def rules_table(self) -> Rules:
+        """The rules as the kernel reads them; made anew when a target brought a set of rules of its own."""
+        if self._tables is None or self._made != len(self._sets.sets):
+            self._tables, self._made = _tables(self.conditions, self._sets, self.windows), len(self._sets.sets)
+        self.schedules.due_at(float(self.state.clock[state.NOW]), self._tables.due)
+        return self._tables
+
+    # ------------------------------------------------------------------------------------------------------- samples
+
+    def take(self, records: Sequence[Record]) -> Outcome:
+        """Fold records that follow each other in the log."""
+        outcome = Outcome()
+        done = 0
+        while done < len(records):
+            # At a full hour by the records' own clock, so that it depends on the log alone who is forgotten when.
+            hour = self.memory.hour_of(records[done].time)
+            end = done
+            while end < len(records) and self.memory.hour_of(records[end].time) <= hour:
+                end += 1
+            if hour > self.memory.hour:
+                self.memory.hour = hour
+                self._forget(records[done], outcome)
+            self._take(records[done:end], outcome)
+            done = end
+        return outcome
+
+    def _take(self, records: Sequence[Record], outcome: Outcome) -> None:
+        raw = b"".join([r.value or b"" for r in records])
+        data = np.frombuffer(raw, np.uint8)
+        bounds = np.zeros(len(records) + 1, np.int64)
+        np.cumsum([len(r.value or b"") for r in records], out=bounds[1:])
+        times = np.array([r.time for r in records], np.int64)
+        flat = scan.fresh(len(records), int(scan.samples_in(data, bounds, _HEADER)), len(raw))
+        at = 0
+        while at < len(records):
+            ended, stop, start, end = self._scan(data, bounds, at, flat)
+            if stop > at:
+                self._fold(records, times, data, flat, at, stop, outcome)
+            if ended == scan.OTHER or (ended == scan.NEW_METRIC and not self._new_metric(raw[start:end])):
+                self._slow(records[stop], outcome)
+                flat.first[stop + 1], flat.column_first[stop + 1] = flat.used[0], flat.used[1]
+                stop += 1
+            at = stop
+
+    def _scan(self, data: NDArray[np.uint8], bounds: Ints, at: int, flat: Flat) -> tuple[int, int, int, int]:
+        most = self.limits.most_samples
+        ended: tuple[int, int, int, int] = scan.scan(
+            data, bounds, at, _HEADER, most, self.memory.table, self.metrics, flat
+        )
+        return ended
+
+    def _new_metric(self, raw: bytes) -> bool:
+        try:
+            name = raw.decode()
+        except UnicodeDecodeError:
+            return False
+        if len(name) > _MOST_METRIC_NAME or len(self.metric_names) >= _MOST_METRICS:
+            return False
+        self.add_metric(name)
+        return True
+
+    def _slow(self, record: Record, outcome: Outcome) -> None:
+        """Read with fastavro what the fast reader does not know, and say what is wrong where that cannot either."""
+        try:
+            batch = decode(record.value, SampleBatch)
+            check(batch, self.limits.most_samples)
+            if len(self.metric_names) + len(batch.metrics) > _MOST_METRICS:
+                raise BatchError("too_many_metrics", f"over {_MOST_METRICS} names of metrics in a partition")
+        except (DecodeError, BatchError) as error:
+            outcome.refused.append(Refused(record, Refusal(error.reason, str(error))))
+            self._empty(record, outcome)
+            return
+        again = encode(replace_duplicates(batch))
+        data, bounds = np.frombuffer(again, np.uint8), np.array([0, len(again)], np.int64)
+        flat = scan.fresh(1, len(batch.target), len(again))
+        for metric in batch.metrics:
+            self.metric_number(metric["name"])
+        ended = self._scan(data, bounds, 0, flat)
+        if ended[0] != scan.READ:
+            outcome.refused.append(Refused(record, Refusal("malformed_batch", "a batch that no reader can make out")))
+            self._empty(record, outcome)
+            return
+        self._fold([record], np.array([record.time], np.int64), data, flat, 0, 1, outcome)
+
+    def _empty(self, record: Record, outcome: Outcome) -> None:
+        """Let time pass to a record that brings nothing."""
+        flat = scan.fresh(1, 0, 0)
+        self._fold([record], np.array([record.time], np.int64), np.zeros(0, np.uint8), flat, 0, 1, outcome)
+
+    def _fold(
+        self, records: Sequence[Record], times: Ints, data: NDArray[np.uint8], flat: Flat, start: int, stop: int,
+        outcome: Outcome,
+    ) -> None:  # fmt: skip
+        """Fold the scanned records from `start` to `stop`."""
+        first, last = int(flat.first[start]), int(flat.first[stop])
+        refusals = self._resolve(data, flat, first, last)
+        verdict = np.zeros(len(flat.name), np.uint8)
+        texts = np.zeros(last - first + 1, np.int64)
+        at, sample = start, first
+        while True:
+            tables = self.rules_table()
+            if self.quantiles:
+                most = last - first + int(flat.used[2])
+                self.sketches.ensure(rows=len(self.state.series.num), samples=most)
+                self.state = self.state._replace(sketch=self.sketches.arena)
+            self._out.used[:] = 0
+            memory = self.memory
+            ended, at, sample = kernel.fold(
+                self.state, tables, flat, times, at, sample, stop, self.limits.future_ms, self.limits.lateness_ms,
+                memory.target_of, memory.set_of, memory.declared, self.metric_slot, verdict, texts, self._out,
+                self._scratch, self._truths, self._stack,
+            )  # fmt: skip
+            self._changes(records, data, flat, outcome)
+            if ended == kernel.DONE:
+                break
+            if ended == kernel.GROW:
+                self._make_room(int(flat.column_first[at + 1] - flat.column_first[at]) + 2)
+        self._texts(data, flat, texts)
+        if verdict[first:last].any():
+            self._refuse(records, flat, start, stop, verdict, refusals, outcome)
+        self.offset = records[stop - 1].offset
+
+    def _make_room(self, more: int) -> None:
+        clock = self.state.clock
+        rows, targets = int(clock[state.ROWS]) + more, int(clock[state.TARGETS]) + 1
+        have_rows, have_targets = len(self.state.series.num), len(self.state.targets.num)
+        if rows > have_rows or targets >= have_targets:
+            rows = have_rows if rows <= have_rows else -(-max(rows, have_rows * 5 // 4) // state.BLOCK) * state.BLOCK
+            targets = have_targets if targets < have_targets else max(targets, have_targets * 5 // 4)
+            if self.quantiles:
+                self.sketches.ensure(rows=rows)
+            self.state = state.grown(self.state, rows, targets)._replace(sketch=self.sketches.arena)
+
+    def _resolve(self, data: NDArray[np.uint8], flat: Flat, first: int, last: int) -> dict[int, Refusal]:
+        """Give every name of the samples `first` to `last` its number; those that are refused, by sample."""
+        missing = np.flatnonzero(flat.name[first:last] < 0) + first
+        refusals: dict[int, Refusal] = {}
+        refused: dict[bytes, Refusal] = {}
+        for i in missing.tolist():
+            raw = data[flat.text_at[i] : flat.text_end[i]].tobytes()
+            if (again := refused.get(raw)) is not None:
+                refusals[i] = again
+                continue
+            try:
+                number = self.admit(raw.decode())
+            except UnicodeDecodeError:
+                number = Refusal("bad_value", f"a target name that is no UTF-8: {raw[:50]!r}")
+            if isinstance(number, Refusal):
+                refusals[i] = refused[raw] = number
+            else:
+                flat.name[i] = number
+        return refusals
+
+    def _text_of(self, data: NDArray[np.uint8], flat: Flat, sample: int) -> tuple[str, str]:
+        detail = int(flat.detail[sample]) if sample >= 0 else -1
+        if detail < 0:
+            return "", ""
+        a, b, c, d = flat.details[detail].tolist()
+        status, message = data[a:b].tobytes(), data[c:d].tobytes()
+        return status.decode(errors="replace")[:_MOST_STATUS], message.decode(errors="replace")[:_MOST_MESSAGE]
+
+    def _changes(self, records: Sequence[Record], data: NDArray[np.uint8], flat: Flat, outcome: Outcome) -> None:
+        out: Changes = self._out
+        for i in range(int(out.used[0])):
+            rule, target, holds, record, sample = out.what[i].tolist()
+            time, base, score = out.at[i].tolist()
+            seen = out.seen[out.seen_first[i] : out.seen_first[i + 1]].tolist()
+            outcome.changes.append(
+                Change(
+                    rule=rule,
+                    target=target,
+                    holds=bool(holds),
+                    offset=records[record].offset,
+                    time=time,
+                    baseline=base,
+                    score=score,
+                    seen=[(v, n, int(t)) for v, n, t in seen],
+                    text=self._text_of(data, flat, sample),
+                )
+            )
+
+    def _texts(self, data: NDArray[np.uint8], flat: Flat, texts: Ints) -> None:
+        """Keep the text of each target's latest sample that has one; the next that has none drops it."""
+        for sample in texts[1 : int(texts[0]) + 1].tolist():
+            target = int(self.memory.target_of[flat.name[sample]])
+            text = self._text_of(data, flat, sample)
+            if text == ("", ""):
+                self.text.pop(target, None)
+            else:
+                self.text[target] = text
+            self.dirty_text.add(target)
+
+    def _refuse(
+        self, records: Sequence[Record], flat: Flat, start: int, stop: int, verdict: NDArray[np.uint8],
+        refusals: dict[int, Refusal], outcome: Outcome,
+    ) -> None:  # fmt: skip
+        for r in range(start, stop):
+            first, last = int(flat.first[r]), int(flat.first[r + 1])
+            if not verdict[first:last].any():
+                continue
+            groups: dict[str, tuple[Refusal, list[int]]] = {}
+            for i in (np.flatnonzero(verdict[first:last]) + first).tolist():
+                if verdict[i] == kernel.DUPLICATE:
+                    continue
+                refusal = refusals.get(i) or self._refusal(int(verdict[i]), int(flat.name[i]))
+                groups.setdefault(refusal.reason, (refusal, []))[1].append(i - first)
+            outcome.refused += [Refused(records[r], refusal, rows) for refusal, rows in groups.values()]
+
+    def _refusal(self, verdict: int, name: int) -> Refusal:
+        target = self.memory.names[name]
+        if verdict == kernel.FUTURE:
+            ahead = self.limits.future_ms / 1000
+            return Refusal("future_sample", f"more than {ahead:g} s ahead of the broker's clock: first of {target}")
+        if verdict == kernel.LATE:
+            behind = self.limits.lateness_ms / 1000
+            return Refusal("late_sample", f"more than {behind:g} s behind the broker's clock: first of {target}")
+        return Refusal(
+            "bad_value", f"time not finite, latency negative, or a value beyond reason: first of {target}"
+        )
+
+    def _forget(self, record: Record, outcome: Outcome) -> None:
+        """Give up targets that were silent for long, and tell that their rules hold no more."""
+        gone = forget(self.state, self.memory, record.time - self.limits.forget_ms)
+        for target, held in gone:
+            for rule in held:
+                empty = [(np.nan, 0.0, 2)] * len(self.schedules.conditions_of(rule))
+                outcome.changes.append(
+                    Change(rule, target, False, record.offset, float(record.time), np.nan, np.nan, empty)  # noqa: FBT003
+                )
+            self.text.pop(target, None)
+            self.dirty_text.add(target)
+
+    # ---------------------------------------------------------------------------------------------------- what is seen
+
+    @property
+    def targets(self) -> int:
+        """How many targets there are."""
+        return int((self.state.targets.flag[:, state.LIVE] == 1).sum())
+
+    def untold_panes(self, count: int) -> None:
+        """Take the newest `count` panes of 10 s for untold."""
+        head = int(self.state.clock[state.HEAD])
+        for pane in range(head - count + 1, head + 1):
+            self.state.dirty.unrolled[:, pane % panes.SLOTS[0]] = 1
+
+    def name_of(self, target: int) -> str:
+        """Name of a target by its number."""
+        return self.memory.names[int(self.state.targets.place[target, state.NAME])]
+
+    def held(self) -> list[Change]:
+        """Every rule that holds, target by target, with what it sees now."""
+        found: list[Change] = []
+        tables = self.rules_table()
+        live = self.state.targets.flag[: int(self.state.clock[state.TARGETS]), state.LIVE] == 1
+        for target in np.flatnonzero(live & self.state.targets.holds[: len(live)].any(axis=1)).tolist():
+            row = int(self.state.targets.place[target, state.MAIN])
+            time = float(self.state.series.num[row, state.TIME])
+            for rule in np.flatnonzero(self.state.targets.holds[target]).tolist():
+                seen = []
+                for c in self.schedules.conditions_of(rule):
+                    at = int(self.state.targets.row_of[target, self.conditions.metric[c]])
+                    value, count = judge.value_of(self.state, tables, c, target, at)
+                    seen.append((float(value), float(count), int(self.state.targets.truth[target, c])))
+                base, z = float(judge.normal(self.state, row)), float(self.state.series.num[row, state.Z])
+                found.append(
+                    Change(rule, target, True, self.offset, time, base, z, seen, self.text.get(target, ("", "")))  # noqa: FBT003
+                )
+        return found
 
 
-def _turns(rows: Rows) -> list[NDArray[np.int64]]:
-    """Positions of `rows` in turns: no turn has a row twice, and a row's samples keep their order."""
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    if len(starts) == len(rows):
-        return [np.arange(len(rows))]
-    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
-    turn = np.empty(len(rows), np.int64)
-    turn[order] = rank
-    return [np.flatnonzero(turn == k) for k in range(int(rank.max()) + 1)]
+def replace_duplicates(batch: SampleBatch) -> SampleBatch:
+    """The batch with at most one detail a sample, the last one, as a reader of arrays has it."""
+    details = {d["row"]: d for d in batch.details}
+    return replace(batch, details=list(details.values()))
+
+
+def _tables(conditions: Conditions, sets: RuleSets, windows: list[float]) -> Rules:
+    place = {w: i for i, w in enumerate(windows)}
+    first = np.zeros(len(sets.sets) + 1, np.int64)
+    np.cumsum([len(s) for s in sets.sets], out=first[1:])
+    look = _looks(conditions)
+    return Rules(
+        conditions.kind,
+        conditions.metric,
+        np.array([-1 if np.isnan(w) else place[float(w)] for w in conditions.window_s], np.int64),
+        conditions.param,
+        conditions.operator,
+        conditions.threshold,
+        conditions.recovery,
+        conditions.min_samples,
+        conditions.start,
+        conditions.tokens,
+        # A rule about the status must not be what keeps it up.
+        np.where(look & judge.BY_STATUS, 0, conditions.severity),
+        look,
+        first,
+        np.array([r for s in sets.sets for r in s], np.int64),
+        np.array([np.bitwise_or.reduce(look[list(s)]) if s else 0 for s in sets.sets], np.uint8),
+        np.full(len(conditions.kind), np.nan),
+    )
+
+
+def _longest(conditions: Conditions) -> int:
+    """How many panes of 10 s quantiles are asked over: an hour's, and more only where a rule looks further back."""
+    asked = conditions.window_s[conditions.kind == kinds.QUANTILE]
+    return max([360, *(int(w) * 1000 // panes.PANE_MS for w in asked.tolist())])
+
+
+def _looks(conditions: Conditions) -> NDArray[np.uint8]:
+    """When each rule is to be looked at; never where it has no conditions of its own."""
+    looks = np.zeros(len(conditions.names), np.uint8)
+    for rule in range(len(looks)):
+        own = {int(conditions.kind[c]) for c in conditions.tokens[conditions.start[rule] : conditions.start[rule + 1]] if c >= 0}
+        if own:
+            looks[rule] = judge.BY_STATUS if own & {kinds.STATUS, kinds.PREVIOUS} else judge.BY_SAMPLE
+            if own & kinds.TIMED:
+                looks[rule] |= judge.BY_TIME
+    return looks
+
+
+__all__ = ["Change", "Fold", "Limits", "Outcome", "Record", "Refused", "kinds", "panes"]

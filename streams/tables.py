@@ -8,7 +8,7 @@ import faust
 
 from streams.app import raw_topic
 from streams.kafka import KafkaSettings
-from streams.topics import ALERT_STATE, DETECT_STATE, Topic, partitions
+from streams.topics import ALERT_STATE, Topic, partitions
 
 
 def _table(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
@@ -20,11 +20,6 @@ def _table(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
         changelog_topic=raw_topic(app, kafka, topic),
         recovery_buffer_size=1000,
     )
-
-
-def detect_state(app: faust.App, kafka: KafkaSettings) -> Any:
-    """Windows, baselines, scores and rules of every target: see streams/blocks.py for the entries."""
-    return _table(app, kafka, DETECT_STATE)
 
 
 def alert_state(app: faust.App, kafka: KafkaSettings) -> Any:

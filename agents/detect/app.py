@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from agents.detect.worker import Worker
 from agents.watchdog import watch
 from streams.app import make_app, raw_topic, serve
-from streams.tables import detect_state
 from streams.topics import SAMPLES, full_name
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ async def run(
 ) -> None:
     """Detect until `stop`. Raises where only a restart from the state helps."""
     worker = Worker(kafka, settings, targets, rules)
-    app = make_app(kafka, "detect", worker.restored)
-    worker.table = detect_state(app, kafka)
+    app = make_app(kafka, "detect", worker.restored, bundles=(SAMPLES,))
     worker.consumer = lambda: app.consumer
     failed = asyncio.Event()
 
@@ -47,7 +45,7 @@ async def run(
                 await worker.take(event)
             except Exception:
                 # Leaving the loop would acknowledge the event: stay, un-acknowledged, until the restart.
-                log.exception("cannot go on with record %s", event.message.offset)
+                log.exception("cannot go on before record %s", event.message.offset)
                 failed.set()
                 await asyncio.Event().wait()
 
@@ -60,7 +58,7 @@ async def run(
 
     await worker.start()
     tasks = [
-        asyncio.create_task(_commit_by_timer(worker, settings.commit_every, failed)),
+        asyncio.create_task(_commit_by_timer(worker, failed)),
         asyncio.create_task(_guard(worker, kafka, failed)),
         asyncio.create_task(_retell(worker)),
     ]
@@ -73,11 +71,12 @@ async def run(
         await worker.close()
 
 
-async def _commit_by_timer(worker: Worker, every_s: float, failed: asyncio.Event) -> None:
+async def _commit_by_timer(worker: Worker, failed: asyncio.Event) -> None:
     """Commit on a timer, not on the next event: a rebalance waits for all acknowledgements."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(worker.pause_s())
         try:
+            await worker.tick()
             await worker.commit()
         except Exception:
             log.exception("cannot commit the state")

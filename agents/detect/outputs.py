@@ -2,102 +2,177 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from schemas import Finding, Health, Rollup
-from streams.panes import AHEAD, PANE_MS, SLOTS
-from streams.series import BLOCK, STATUS
+from streams.blocks import pane_of_slot
+from streams.kernel import judge, panes, state
+from streams.kernel.state import BLOCK
+from streams.rules.describe import describe
 
 if TYPE_CHECKING:
-    from streams.evaluate import Change
-    from streams.fold import Fold
+    from streams.fold import Change, Fold
+
+STATUS = ("healthy", "degraded", "unhealthy", "unknown")
+_HOLDS = (False, True, None)
 
 
-def finding(fold: Fold, change: Change, offset: int) -> Finding:
-    """The finding of `change`, which the record at `offset` led to."""
-    rule, (target, _) = change.rule, fold.series.names[change.row]
-    code, message = fold.series.text.get(fold.series.main[change.row], ("", ""))
+def finding(fold: Fold, change: Change) -> Finding:
+    """The finding of `change`."""
+    rule, conditions = fold.rules[change.rule], fold.conditions
+    own = fold.schedules.conditions_of(change.rule)
+    code, message = change.text
+    value, count, _ = change.seen[0] if change.seen else (math.nan, 0.0, 2)
     return Finding(
-        target=target,
+        target=fold.name_of(change.target),
         rule=rule.name,
         holds=change.holds,
-        time=float(fold.series["time"][change.row]),
+        time=change.time,
         severity=rule.severity,
         metric=rule.metric,
         aggregate=rule.aggregate,
         operator=rule.operator,
-        threshold=rule.value,
-        value=change.value,
-        window_s=rule.window,
-        count=change.count,
-        baseline=change.baseline,
-        score=change.score,
+        threshold=float(conditions.threshold[own[0]]) if own else 0.0,
+        value=value,
+        window_s=_window(fold, own[0]) if own else 0.0,
+        count=count,
+        baseline=_known(change.baseline),
+        score=_known(change.score),
         status=code,
         message=message,
         source_partition=fold.partition,
-        source_offset=offset,
+        source_offset=change.offset,
+        conditions=[_condition(fold, c, seen) for c, seen in zip(own, change.seen, strict=True)],
     )
 
 
-def health(fold: Fold, main: int) -> Health:
-    """The health of the target whose own row is `main`."""
-    c, rows = fold.series, np.array([main], np.int64)
-    five, hour = fold.panes.window(300.0, rows), fold.panes.window(3600.0, rows)
-    others = c.metrics_of.get(main, [])
-    held = np.flatnonzero(np.any(fold.rulebook.holds[:, [main, *others]], axis=1))
-    code, message = c.text.get(main, ("", ""))
-    return Health(
-        target=c.names[main][0],
-        status=STATUS[int(c["status"][main])],
-        since=float(c["since"][main]),
-        time=float(c["time"][main]),
-        ok=bool(c["ok"][main]),
-        latency_ms=_known(c["value"][main]),
-        latency_mean_ms=_known(five.mean[0]),
-        baseline_ms=_known(fold.rulebook.normal(rows)[0]),
-        error_rate=_known(five.error_rate[0]) or 0.0,
-        count_1h=float(hour.count[0]),
-        errors_1h=float(hour.errors[0]),
-        consecutive_failures=int(c["failures"][main]),
-        metrics={c.names[r][1]: float(c["value"][r]) for r in others if not np.isnan(c["value"][r])},
-        rules=[fold.rulebook.rules[i].name for i in held],
-        code=code,
-        message=message,
-        labels=dict(c.labels_of(c.names[main][0])),
-    )
+def _condition(fold: Fold, c: int, seen: tuple[float, float, int]) -> dict[str, Any]:
+    return {
+        "text": describe(fold.conditions, c),
+        "value": seen[0],
+        "threshold": float(fold.conditions.threshold[c]),
+        "holds": _HOLDS[seen[2]],
+        "count": seen[1],
+        "window_s": _window(fold, c),
+    }
+
+
+def _window(fold: Fold, c: int) -> float:
+    window = float(fold.conditions.window_s[c])
+    return 0.0 if math.isnan(window) else window
 
 
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)
+
+
+def due_health(fold: Fold, now_ms: float, every_ms: float, most: int) -> list[int]:
+    """Targets whose health is to be told now: those whose status has changed, then, oldest first, those that are due.
+
+    At most `most` of the latter: with very many targets health is a sample of what goes on, and findings are not.
+    """
+    count = int(fold.state.clock[state.TARGETS])
+    targets = fold.state.targets
+    flags, told = targets.flag[:count], targets.num[:count, state.TOLD]
+    untold = (flags[:, state.UNTOLD] == 1) & (flags[:, state.LIVE] == 1)
+    changed = np.flatnonzero(untold & (flags[:, state.STATUS] != flags[:, state.TOLD_STATUS]))
+    waiting = np.flatnonzero(
+        untold & (flags[:, state.STATUS] == flags[:, state.TOLD_STATUS]) & (now_ms - told >= every_ms)
+    )
+    if len(waiting) > most:
+        waiting = waiting[np.argpartition(told[waiting], most)[:most]]
+    due = np.concatenate([changed, waiting])
+    targets.num[due, state.TOLD] = now_ms
+    targets.flag[due, state.UNTOLD] = 0
+    targets.flag[due, state.TOLD_STATUS] = targets.flag[due, state.STATUS]
+    return [int(t) for t in due]
+
+
+def health(fold: Fold, target: int, metrics: dict[int, list[int]]) -> Health:
+    """The health of `target`, whose metrics are in the rows that `metrics` names."""
+    held = fold.state
+    head = int(held.clock[state.HEAD])
+    row = int(held.targets.place[target, state.MAIN])
+    num, flag = held.series.num[row], held.targets.flag[target]
+    count, errors, values, total = panes.sums(held.ring, row, 0, 30, head)
+    hour_count, hour_errors, _, _ = panes.sums(held.ring, row, 1, 12, head)
+    code, message = fold.text.get(target, ("", ""))
+    name = fold.name_of(target)
+    return Health(
+        target=name,
+        status=STATUS[int(flag[state.STATUS])],
+        since=float(held.targets.num[target, state.SINCE]),
+        time=float(num[state.TIME]),
+        ok=bool(flag[state.OK]),
+        latency_ms=_known(num[state.VALUE]),
+        latency_mean_ms=total / values if values else None,
+        baseline_ms=_known(judge.normal(held, row)),
+        error_rate=errors / count if count else 0.0,
+        count_1h=hour_count,
+        errors_1h=hour_errors,
+        consecutive_failures=int(held.targets.num[target, state.FAILURES]),
+        metrics=_metrics(fold, metrics.get(target, [])),
+        rules=[fold.rules[i].name for i in np.flatnonzero(held.targets.holds[target]).tolist()],
+        code=code,
+        message=message,
+        labels=dict(fold.admission.labels_of(name)),
+    )
+
+
+def _metrics(fold: Fold, rows: list[int]) -> dict[str, float]:
+    series = fold.state.series
+    found = {fold.metric_names[int(series.metric[r])]: float(series.num[r, state.VALUE]) for r in rows}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def metric_rows(fold: Fold, targets: list[int]) -> dict[int, list[int]]:
+    """The rows of the metrics of each of `targets`."""
+    series = fold.state.series
+    rows = int(fold.state.clock[state.ROWS])
+    if not targets or len(fold.metric_names) == 1:
+        return {}
+    chosen = np.zeros(len(fold.state.targets.num) + 1, np.bool_)  # the last for rows of no target
+    chosen[targets] = True
+    found: dict[int, list[int]] = {}
+    for row in np.flatnonzero(chosen[series.target[:rows]] & (series.metric[:rows] > 0)).tolist():
+        found.setdefault(int(series.target[row]), []).append(row)
+    return found
 
 
 def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
-    """Rollups of the panes that are over at `now_ms` and were written since they were last told."""
-    newest = fold.panes.head + AHEAD
-    told, out = set(), []
-    for block, slot in sorted(fold.unrolled):
-        pane = newest - (newest - slot) % SLOTS
-        if (pane + 1) * PANE_MS > now_ms:
+    """Rollups of the panes that are over at `now_ms` and were written since they were last told.
+
+    A sample so late that its pane of 10 s is gone is told with the pane of 5 min that it went into.
+    """
+    held, out = fold.state, []
+    head, rows = int(held.clock[state.HEAD]), int(held.clock[state.ROWS])
+    for block, slot in np.argwhere(held.dirty.unrolled[: (rows + BLOCK - 1) // BLOCK, : panes.BASE[2]]).tolist():
+        length = panes.PANE_MS * panes.STEPS[0 if slot < panes.BASE[1] else 1]
+        start = pane_of_slot(slot, head) * length
+        if start + length > now_ms:
             continue
-        told.add((block, slot))
-        columns = fold.panes.columns
-        rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(fold.series)))
-        rows = rows[columns["count"][slot, rows] > 0]
-        if not len(rows):
-            continue
-        names = [fold.series.names[r] for r in rows.tolist()]
-        out.append(
-            Rollup(
-                partition=fold.partition,
-                block=block,
-                pane_start=float(pane * PANE_MS),
-                pane_ms=PANE_MS,
-                target=[t for t, _ in names],
-                metric=[m for _, m in names],
-                **{n: columns[n][slot, rows].tolist() for n in columns},
+        held.dirty.unrolled[block, slot] = 0
+        part, total = held.ring.part[slot], held.ring.total[slot]
+        some = np.arange(block * BLOCK, min((block + 1) * BLOCK, rows))
+        some = some[(part[some, panes.COUNT] > 0) & (held.series.target[some] >= 0)]
+        if len(some):
+            out.append(
+                Rollup(
+                    partition=fold.partition,
+                    block=block,
+                    pane_start=float(start),
+                    pane_ms=length,
+                    target=[fold.name_of(t) for t in held.series.target[some].tolist()],
+                    metric=[fold.metric_names[m] for m in held.series.metric[some].tolist()],
+                    count=part[some, panes.COUNT].tolist(),
+                    errors=part[some, panes.ERRORS].tolist(),
+                    value_count=part[some, panes.VALUES].tolist(),
+                    value_sum=total[some].tolist(),
+                    value_min=part[some, panes.LEAST].tolist(),
+                    value_max=part[some, panes.MOST].tolist(),
+                )
             )
-        )
-    fold.unrolled -= told
     return out

@@ -28,6 +28,13 @@ class DetectSettings(Settings):
         description="How far behind the clock a sample may be; at most 1h, as panes keep no more.",
     )
     commit_every: Duration = Field(default=0.5, gt=0, description="Longest time between commits of the state.")
+    max_targets: int = Field(
+        default=250_000, ge=1, description="Targets that one partition may hold; samples of more are refused."
+    )
+    forget_after: Duration = Field(
+        default=7 * 86_400.0, ge=86_400, description="How long a target may be silent before its state is given up."
+    )
+    quantiles: bool = Field(default=True, description="Whether p50, p95 and the like are kept; they take memory.")
     health_every: Duration = Field(
         default=1.0, description="Least time between health records of a target whose status stays."
     )

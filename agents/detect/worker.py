@@ -3,31 +3,35 @@
 In: records of `samples`, raw. State: one `Fold` a partition. Out: findings, health, rollups, dead letters.
 
 Dying before the state is written: the records are read again; the fold, being a function of the log, finds the
-same things again, and those who read findings know them by their episode. Dying while the state is written: one
-record batch holds it all, so the broker has all or nothing. Dying after: the records are known by their offset
-and passed over.
+same things again, and those who read findings know them by their episode. Dying while the state is written: it is
+one transaction, so the broker has all or nothing. Dying after: the records are known by their offset and passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
+from agents import crash
 from agents.detect import intake, outputs
+from agents.detect.store import Store
 from agents.holes import check_hole
-from schemas import Finding, Record, encode
-from schemas.columnar import TargetLists
+from schemas import Record, SampleBatch, encode
 from streams import blocks
-from streams.fold import Fold
-from streams.kafka import KafkaSettings, producer_options
-from streams.panes import SLOTS
+from streams import fold as folding
+from streams.admission import Admission, Declared
+from streams.fold import Fold, Limits
+from streams.groups import finding_key
+from streams.kafka import KafkaSettings, close, producer_options
 from streams.partition import partition_of
-from streams.series import BLOCK
-from streams.topics import DEAD_LETTERS, DETECT_STATE, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
+from streams.rules.compile import compile_rules
+from streams.rules.expand import expand
+from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
 
 if TYPE_CHECKING:
@@ -35,12 +39,16 @@ if TYPE_CHECKING:
 
     from agents.detect.settings import DetectSettings
     from agents.probe.settings import Target
+    from streams.fold import Change
     from streams.rules import Rule
 
 log = logging.getLogger("probestream.detect")
 
-_BATCH_BYTES = DETECT_STATE.max_record_bytes - 65_536
-_COMMIT_EARLY_BYTES = 4 * 1024 * 1024
+TICK_EVERY_S = 5.0
+_TICK = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], latency_ms=[]))
+_HEALTH_PER_COMMIT = 2000
+_PIECE_BYTES = 1 << 20
+_COMMIT_SHARE = 10.0
 
 
 class Worker:
@@ -49,38 +57,40 @@ class Worker:
     def __init__(
         self, kafka: KafkaSettings, settings: DetectSettings, targets: tuple[Target, ...], rules: tuple[Rule, ...]
     ) -> None:
-        self.kafka, self.settings, self.rules = kafka, settings, rules
+        self.kafka, self.settings = kafka, settings
+        self.rules = expand(rules)
+        self.conditions = compile_rules(self.rules)
         self.labels = {t.name: t.all_labels for t in targets}
-        self.declared = {t.name: t.baseline_ms for t in targets if t.baseline_ms is not None}
+        self.admission = Admission(
+            labels_of=self._labels_of,
+            known=self._known,
+            declared={t.name: Declared(t.baseline_ms, t.baseline_error_rate) for t in targets},
+            partitions=kafka.partitions,
+            most=settings.max_targets,
+        )
         self.folds: dict[int, Fold] = {}
-        self.table: Any = None
         self.consumer: Any = None
+        self._stores: dict[int, Store] = {}
         self._events: list[Any] = []
         self._out: deque[tuple[str, bytes | None, bytes, int]] = deque()
         self._out_lock = asyncio.Lock()
         self._sends: list[asyncio.Future[Any]] = []
         self._broken = False
         self._commit_lock = asyncio.Lock()
-        self._lists = TargetLists()
         self._stored: dict[int, int] = {}
+        self._read_at: dict[int, float] = {}
+        self.commit_cost_s = 0.0
         self._producer = AIOKafkaProducer(**producer_options(kafka, "detect"))
-        self._state_producer = AIOKafkaProducer(
-            **{**producer_options(kafka, "detect-state"), "max_request_size": DETECT_STATE.max_record_bytes},
-            max_batch_size=_BATCH_BYTES,
-            compression_type="lz4",
-        )
         self._source = full_name(kafka, SAMPLES)
-        self._names = {t.name: full_name(kafka, t) for t in (FINDINGS, HEALTH, ROLLUPS, DEAD_LETTERS, DETECT_STATE)}
+        self._names = {t.name: full_name(kafka, t) for t in (FINDINGS, HEALTH, ROLLUPS, DEAD_LETTERS)}
 
     async def start(self) -> None:
-        """Connect the producers."""
+        """Connect the producer."""
         await self._producer.start()
-        await self._state_producer.start()
 
     async def close(self) -> None:
         """Disconnect; what was not committed will be read again."""
-        await self._producer.stop()
-        await self._state_producer.stop()
+        await asyncio.gather(close(self._producer), *(close_store.close() for close_store in self._stores.values()))
 
     def _labels_of(self, target: str) -> Mapping[str, str]:
         return self.labels.get(target) or {"target": target, "kind": "push"}
@@ -89,29 +99,38 @@ class Worker:
         return self.settings.unknown_targets == "accept" or target in self.labels
 
     def _empty(self, partition: int) -> Fold:
-        every = self.settings.health_every * 1000
-        return Fold(partition, self.rules, self._labels_of, self.declared, every)
+        limits = Limits(
+            future_ms=self.settings.future * 1000,
+            lateness_ms=self.settings.lateness * 1000,
+            most_samples=self.settings.max_batch,
+            forget_ms=self.settings.forget_after * 1000,
+        )
+        return Fold(
+            partition, self.rules, self.conditions, self.admission, limits, quantiles=self.settings.quantiles
+        )
 
-    def _load(self, partition: int) -> Fold:
+    def _loaded(self, partition: int, entries: Mapping[bytes, bytes]) -> Fold:
         """The stored state of a partition; an empty one, to be folded anew from the log, where it is in two minds."""
         fold = self._empty(partition)
         try:
-            blocks.load(fold, self.table.data)
+            blocks.load(fold, entries)
         except blocks.TornStateError as error:
             log.error("%s: folding the log anew", error)  # noqa: TRY400 - what happened is in the message
             return self._empty(partition)
         return fold
 
     async def restored(self, sources: set[Any]) -> dict[Any, int]:
-        """Make each partition's state from the recovered table; say which record comes next."""
+        """Take over each partition's state; say which record comes next."""
         earliest = await self.consumer().earliest_offsets(*sources)
         ends = await self.consumer().highwaters(*sources)
         async with self._commit_lock:
             self._events.clear()
-            self._lists = TargetLists()  # its notes name rows of the states that are gone
-            folds, positions = {}, {}
+            await asyncio.gather(*(close_store.close() for close_store in self._stores.values()))
+            self._stores = {tp.partition: Store(self.kafka, tp.partition) for tp in sources}
+            found = await asyncio.gather(*(self._take_over(p) for p in self._stores))
+            folds, positions = dict(zip(self._stores, found, strict=True)), {}
             for tp in sources:
-                fold = self._load(tp.partition)
+                fold = folds[tp.partition]
                 first, end = earliest.get(tp) or 0, ends.get(tp) or 0
                 if fold.offset >= end:
                     log.error(
@@ -122,14 +141,18 @@ class Worker:
                     if fold.offset >= 0:
                         log.warning("%s/%d: records %d to %d were deleted unread", *tp, fold.offset + 1, first - 1)
                     fold.offset = first - 1
+                fold.expect([t for t in self.labels if partition_of(t, self.kafka.partitions) == tp.partition])
                 # Panes that were over but perhaps not told: rollups replace each other, so once more does no harm.
-                fold.unrolled = {(b, (fold.panes.head - k) % SLOTS) for b in _blocks(fold) for k in range(4)}
-                folds[tp.partition] = fold
+                fold.untold_panes(4)
                 positions[tp] = fold.offset + 1
             self.folds = folds
             self._stored = {p: f.offset for p, f in folds.items()}
-        log.info("state restored: %s", {p: (f.offset, len(f.series)) for p, f in sorted(folds.items())})
+        log.info("state restored: %s", {p: (f.offset, f.targets) for p, f in sorted(folds.items())})
         return positions
+
+    async def _take_over(self, partition: int) -> Fold:
+        entries = await self._stores[partition].open()
+        return self._loaded(partition, entries)
 
     async def revoked(self) -> None:
         """Forget the partitions: whoever has them next goes on from what was committed."""
@@ -141,48 +164,53 @@ class Worker:
         return {p: f.offset for p, f in self.folds.items()}
 
     async def take(self, event: Any) -> None:
-        """Fold one record. Raises HoleError where records before it are missing."""
-        message = event.message
-        fold = self.folds.get(message.partition)
+        """Fold a bundle of records. Raises HoleError where records before one of them are missing."""
+        bundle = event.message
+        fold = self.folds.get(bundle.partition)
         if fold is None:
             return  # of a partition that was just given up; whoever has it next reads it
-        if message.offset <= fold.offset:
-            event.ack()
-            return
-        if message.offset > fold.offset + 1:
-            await check_hole(self.kafka, self._source, message.partition, fold.offset + 1, message.offset)
-            if self.folds.get(message.partition) is not fold:
-                return  # given up meanwhile
-        try:
-            self._fold(fold, event)
-        except BaseException:
-            self._broken = True  # a record half folded must not be stored
-            raise
-        async with self._out_lock:
-            await self._drain()
-        if _weight(fold) > _COMMIT_EARLY_BYTES:
-            await self.commit()
-
-    def _fold(self, fold: Fold, event: Any) -> None:
-        """Fold one record and line up what it leads to, without an await: a commit sees all of it or nothing."""
-        message = event.message
-        taken = intake.take(message, self.settings, self._known, self.kafka.partitions, self._lists)
-        for letter in taken.letters:
-            log.warning("%s/%d/%d: %.300s", message.topic, message.partition, message.offset, letter.error)
-            self._tell(DEAD_LETTERS, None, letter, 0)
-        if taken.columns is None:
-            fold.offset = message.offset
-        else:
-            outcome = fold.fold(taken.columns, taken.good, message.offset, message.timestamp * 1000.0)
-            for change in outcome.changes:
-                self._tell_finding(outputs.finding(fold, change, message.offset))
-            for main in outcome.health:
-                told = outputs.health(fold, main)
-                self._tell(HEALTH, told.target, told, message.partition)
+        self._read_at[bundle.partition] = time.monotonic()
+        messages = [m for m in bundle.value if m.offset > fold.offset]
+        for last, following in zip([fold.offset, *(m.offset for m in messages)], messages, strict=False):
+            if following.offset > last + 1:
+                await check_hole(self.kafka, self._source, bundle.partition, last + 1, following.offset)
+                if self.folds.get(bundle.partition) is not fold:
+                    return  # given up meanwhile
+        at = 0
+        while at < len(messages):
+            end, size = at, 0
+            while end < len(messages) and size < _PIECE_BYTES:
+                size += len(messages[end].value or b"") + 1
+                end += 1
+            try:
+                self._fold(fold, messages[at:end])
+            except BaseException:
+                self._broken = True  # records half folded must not be stored
+                raise
+            at = end
+            async with self._out_lock:
+                await self._drain()
+            crash.here("detect.told")
+            await asyncio.sleep(0)
+            if self.folds.get(bundle.partition) is not fold:
+                return
         self._events.append(event)
 
-    def _tell_finding(self, found: Finding) -> None:
-        key = f"{found.target}/{found.rule}"
+    def _fold(self, fold: Fold, messages: list[Any]) -> None:
+        """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
+        outcome = fold.take([folding.Record(m.offset, m.timestamp, m.value) for m in messages])
+        by_offset = {m.offset: m for m in messages} if outcome.refused else {}
+        for refused in outcome.refused:
+            at = refused.record.offset
+            told = intake.letter(refused, self._source, fold.partition, by_offset[at])
+            log.warning("%s/%d/%d: %.300s", self._source, fold.partition, at, told.error)
+            self._tell(DEAD_LETTERS, None, told, 0)
+        for change in outcome.changes:
+            self._tell_finding(fold, change)
+
+    def _tell_finding(self, fold: Fold, change: Change) -> None:
+        found = outputs.finding(fold, change)
+        key = finding_key(fold.rules[change.rule], found.target, self._labels_of(found.target))
         self._tell(FINDINGS, key, found, partition_of(key, partitions(self.kafka, FINDINGS)))
 
     def _tell(self, topic: Topic, key: str | None, record: Record, partition: int) -> None:
@@ -202,59 +230,59 @@ class Worker:
         for fold in self.folds.values():
             if fold.offset < 0:
                 continue
-            for change in fold.rulebook.held():
-                if self._known(fold.series.names[change.row][0]):
-                    self._tell_finding(outputs.finding(fold, change, fold.offset))
+            for change in fold.held():
+                if self._known(fold.name_of(change.target)):
+                    self._tell_finding(fold, change)
+
+    async def tick(self) -> None:
+        """Let time pass in partitions where nothing comes: an empty batch, which the broker gives its time."""
+        now = time.monotonic()
+        for partition in list(self.folds):
+            if now - self._read_at.setdefault(partition, now) >= TICK_EVERY_S:
+                self._read_at[partition] = now
+                await self._producer.send(self._source, value=_TICK, partition=partition)
+
+    def _tell_state(self, now: float) -> None:
+        for fold in self.folds.values():
+            due = outputs.due_health(fold, now, self.settings.health_every * 1000, _HEALTH_PER_COMMIT)
+            rows = outputs.metric_rows(fold, due)
+            for target in due:
+                told = outputs.health(fold, target, rows)
+                self._tell(HEALTH, told.target, told, fold.partition)
+            for rollup in outputs.rollups(fold, now):
+                key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
+                self._tell(ROLLUPS, key, rollup, fold.partition)
 
     async def commit(self) -> None:
         """Wait until everything told is stored, write the state, let the records go."""
         async with self._commit_lock:
-            now = now_ms()
-            for fold in self.folds.values():
-                for main in fold.status.overdue(now):
-                    told = outputs.health(fold, main)
-                    self._tell(HEALTH, told.target, told, fold.partition)
-                for rollup in outputs.rollups(fold, now):
-                    key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
-                    self._tell(ROLLUPS, key, rollup, fold.partition)
+            began = time.perf_counter()
+            self._tell_state(now_ms())
+            self.commit_cost_s = time.perf_counter() - began
             async with self._out_lock:
                 await self._drain()
                 # Nothing is lined up any more, and no await follows until all is taken: one cut through state,
                 # sends and events.
                 if self._broken:
                     return
+                began = time.perf_counter()
                 events, self._events = self._events, []
                 sends, self._sends = self._sends, []
                 commits = []
                 for fold in self.folds.values():
-                    # Also when nothing but the offset has moved: the position must never lie before what was let go.
-                    if len(fold.dirty) or fold.offset != self._stored.get(fold.partition):
+                    if fold.offset != self._stored.get(fold.partition):
                         self._stored[fold.partition] = fold.offset
-                        commits.append((fold.partition, list(blocks.dump(fold))))
-                        fold.dirty = type(fold.dirty)()
+                        commits.append((self._stores[fold.partition], list(blocks.dump(fold))))
+                self.commit_cost_s += time.perf_counter() - began
             await asyncio.gather(*sends)
-            await asyncio.gather(*(self._write(partition, entries) for partition, entries in commits))
+            crash.here("detect.commit.told")
+            await asyncio.gather(*(store.write(entries) for store, entries in commits))
             for event in events:
                 event.ack()
 
-    async def _write(self, partition: int, entries: list[tuple[bytes, bytes]]) -> None:
-        batch = self._state_producer.create_batch()
-        for key, value in entries:
-            if batch.append(key=key, value=value, timestamp=None) is None:
-                raise blocks.StateError(
-                    f"partition {partition} has more series than one commit can hold ({blocks.sizes(entries)} bytes): "
-                    f"raise kafka.partitions"
-                )
-        batch.close()
-        await (await self._state_producer.send_batch(batch, self._names[DETECT_STATE.name], partition=partition))
-        for key, value in entries:
-            self.table.data[key] = value
+    def pause_s(self) -> float:
+        """How long to wait before the next commit: with a large state, so long that commits take a tenth of the time."""
+        return max(self.settings.commit_every, _COMMIT_SHARE * self.commit_cost_s)
 
 
-def _blocks(fold: Fold) -> range:
-    return range((len(fold.series) + BLOCK - 1) // BLOCK)
 
-
-def _weight(fold: Fold) -> int:
-    """About how many bytes a commit of `fold` would take."""
-    return BLOCK * (28 * len(fold.dirty.panes) + 90 * len(fold.dirty.latest))

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 Floats = NDArray[np.float64]
 
@@ -24,13 +24,13 @@ USUAL = 5  # the longest usual stretch, s; forgotten slowly
 SIZE = 6
 
 GRACE = 20  # moves before anything can be called stuck
-FACTOR = 5.0  # times the longest usual stretch
+FACTOR = 3.0  # times the longest usual stretch
 FEWEST = 5  # samples that must agree: two equal ones far apart prove nothing
 FORGET = 0.98  # share of USUAL that is left after each move
 TOLERANCE = 1e-9  # of the value: a move is more than rounding
 
 
-@njit
+@lean
 def seconds(s: Floats, at: int) -> float:
     """Seconds from the move to the latest sample; 0 while that is usual for the series; NaN before any sample."""
     if s[at + SAME] == 0.0:
@@ -41,7 +41,7 @@ def seconds(s: Floats, at: int) -> float:
     return float(still)
 
 
-@njit
+@lean
 def update(s: Floats, at: int, value: float, time_ms: float, tolerance: float) -> float:
     """Take a value of time `time_ms` (ms since the epoch) and return `seconds`.
 

@@ -18,7 +18,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ _LOG_THETA = math.log(THETA)
 _ROUNDING = 1e-6  # of the level: errors below this are none
 
 
-@njit
+@lean
 def _begin(s: Floats, at: int, value: float, time_ms: float) -> None:
     s[at + LEVEL] = value
     s[at + FIRST] = value
@@ -60,7 +60,7 @@ def _begin(s: Floats, at: int, value: float, time_ms: float) -> None:
     s[at + AGE2] = 0.0
 
 
-@njit
+@lean
 def update(s: Floats, at: int, value: float, time_ms: float) -> float:
     """Fold a value of time `time_ms` (ms since the epoch) in; the trend a second, NaN where there is no value.
 
@@ -108,14 +108,14 @@ def update(s: Floats, at: int, value: float, time_ms: float) -> float:
     return float(s[at + TREND])
 
 
-@njit
+@lean
 def trend_error(s: Floats, at: int) -> float:
     """Standard error of the trend, per second, for at least two samples: right at first, up to twice later on."""
     determinant = s[at + WEIGHT] * s[at + AGE2] - s[at + AGE] * s[at + AGE]
     return math.sqrt(s[at + ERROR] * s[at + WEIGHT] / determinant)
 
 
-@njit
+@lean
 def seconds_to(s: Floats, at: int, limit: float) -> float:
     """Seconds from the latest sample until the value reaches `limit`, if it goes on as it does.
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ FLOOR_SHARE = 0.05
 _LEAST_SHARE = 1e-3  # least step, of the median: a spread of 0 must be able to grow
 
 
-@njit
+@lean
 def _start(s: Floats, at: int, value: float) -> None:
     """Sort `value` into the first ones; once there are enough, their median and deviation are the start."""
     n = int(s[at + SEEN])
@@ -62,7 +62,7 @@ def _start(s: Floats, at: int, value: float) -> None:
     s[at + SPREAD] = s[at + START + FIRST // 2]
 
 
-@njit
+@lean
 def score(s: Floats, at: int, value: float, least: float) -> float:
     """Robust z-score of `value`; NaN in the grace period of `GRACE` values and where there is no (finite) value.
 
@@ -74,7 +74,7 @@ def score(s: Floats, at: int, value: float, least: float) -> float:
     return float((value - s[at + MEDIAN]) / deviation)
 
 
-@njit
+@lean
 def learn(s: Floats, at: int, value: float, z: float, least: float) -> None:
     """Fold `value`, whose score was `z`, into median and deviation.
 
@@ -109,7 +109,7 @@ def learn(s: Floats, at: int, value: float, z: float, least: float) -> None:
     s[at + SEEN] = n
 
 
-@njit
+@lean
 def update(s: Floats, at: int, value: float, least: float) -> float:
     """Score `value`, then learn it; the score. `s[at:at + SIZE]` are the series' cells, zero at the start."""
     z = score(s, at, value, least)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 Means = NDArray[np.floating[Any]]  # (HOURS, series)
 Weeks = NDArray[np.integer[Any]]  # (HOURS, series): weeks learnt
@@ -30,19 +30,19 @@ FLOOR_SHARE = 0.05
 SPREAD_ALPHA = 0.02  # of an hour in the spread
 
 
-@njit
+@lean
 def hour_of_week(time_ms: int) -> int:
     """The hour of the week of a time in ms since the epoch: 0 is Monday, 00:00 to 01:00 UTC; 167 the last."""
     return int((int(time_ms) // HOUR_MS + 72) % HOURS)  # the epoch was a Thursday
 
 
-@njit
+@lean
 def expected(mean: Means, weeks: Weeks, row: int, hour: int) -> float:
     """The mean of series `row` in hour `hour` of the week; NaN before it was seen in `FEWEST` weeks."""
     return float(mean[hour, row]) if weeks[hour, row] >= FEWEST else math.nan
 
 
-@njit
+@lean
 def observe(mean: Means, weeks: Weeks, spread: Spreads, row: int, hour: int, value: float, least: float) -> None:
     """Fold `value`, the mean of series `row` over an hour now past, into hour `hour` of the week.
 
@@ -65,3 +65,17 @@ def observe(mean: Means, weeks: Weeks, spread: Spreads, row: int, hour: int, val
     weeks[hour, row] = min(known + 1, MOST)
     usual = float(spread[row])
     spread[row] = abs(step) if usual == 0.0 else usual + SPREAD_ALPHA * (abs(step) - usual)
+
+
+@lean
+def expected_at(mean: Means, weeks: Weeks, row: int, time_ms: int) -> float:
+    """What is normal at a moment: between the middles of two hours, a straight line between their means.
+
+    A morning's traffic doubles within the hour; by steps of an hour half of it would look wrong. NaN before both hours
+    were seen in `FEWEST` weeks.
+    """
+    hour = hour_of_week(time_ms)
+    share = int(time_ms) % HOUR_MS / HOUR_MS - 0.5  # of an hour, from its middle
+    here = expected(mean, weeks, row, hour)
+    there = expected(mean, weeks, row, (hour + (1 if share >= 0.0 else HOURS - 1)) % HOURS)
+    return here + abs(share) * (there - here)

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import njit
+from streams.kernel.jit import lean
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ _TINY = 1e-300
 _STEPS = 20_000
 
 
-@njit
+@lean
 def _stirling_error(n: float) -> float:
     """ln(n!) less Stirling's formula for it."""
     if n < 16.0:
@@ -49,7 +49,7 @@ def _stirling_error(n: float) -> float:
     return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / nn) / nn) / nn) / nn) / n
 
 
-@njit
+@lean
 def _deviance(x: float, mean: float) -> float:
     """The value of x ln(x / mean) + mean - x, without cancellation where x is near mean."""
     if abs(x - mean) < 0.1 * (x + mean):
@@ -66,7 +66,7 @@ def _deviance(x: float, mean: float) -> float:
     return x * math.log(x / mean) + mean - x
 
 
-@njit
+@lean
 def _log_chance(k: float, n: float, p: float) -> float:
     """The logarithm of P(X = k) for X binomial(n, p), 0 < p < 1."""
     if k == 0.0:
@@ -83,7 +83,7 @@ def _log_chance(k: float, n: float, p: float) -> float:
     return exponent + 0.5 * (math.log(n) - math.log(k) - math.log(n - k) - _LN_2PI)
 
 
-@njit
+@lean
 def _fraction(a: float, b: float, x: float) -> float:
     """The continued fraction of the incomplete beta function I_x(a, b)."""
     c = 1.0
@@ -109,7 +109,7 @@ def _fraction(a: float, b: float, x: float) -> float:
     return h
 
 
-@njit
+@lean
 def surprise(failures: float, count: float, rate: float) -> float:
     """-log10 of the chance of `failures` or more among `count` samples at error rate `rate`; never negative.
 
@@ -134,13 +134,13 @@ def surprise(failures: float, count: float, rate: float) -> float:
     return max(0.0, -math.log1p(-min(below, 1.0)) / _LN10)
 
 
-@njit
+@lean
 def expected(s: Floats, at: int) -> float:
     """The learnt error rate, at least `LEAST`; NaN before `GRACE` samples."""
     return max(s[at + RATE], LEAST) if s[at + SEEN] >= GRACE else math.nan
 
 
-@njit
+@lean
 def learn(s: Floats, at: int, failed: float) -> None:
     """Fold one sample, 1 for failed and 0 for good, into the learnt error rate; NaN changes nothing.
 
