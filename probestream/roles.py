@@ -61,9 +61,23 @@ def role(  # noqa: PLR0911 - one return a role
         )
     if name == "alert":
         from agents.alert import app as alert  # noqa: PLC0415
+        from streams.dependencies import Dependencies  # noqa: PLC0415
+        from streams.suppression import Suppressions  # noqa: PLC0415
 
         return alert.run(
-            kafka=kafka, settings=config.alert, targets=config.targets, rules=config.rules, stop=stop, ready=ready
+            kafka=kafka,
+            settings=config.alert,
+            targets=config.targets,
+            rules=config.rules,
+            suppressions=Suppressions(
+                dependencies=Dependencies(config.targets),
+                inhibit_rules=config.inhibit_rules,
+                maintenance=config.maintenance,
+                silences=config.silences,
+                settings=config.dependencies,
+            ),
+            stop=stop,
+            ready=ready,
         )
     if name == "notify":
         from agents.notify import app as notify  # noqa: PLC0415

@@ -22,6 +22,7 @@ from pydantic import SecretStr, ValidationError
 from probestream.config.fields import Path_, kinds_at, names_file, suggest
 from probestream.config.model import Config
 from probestream.config.references import broken
+from streams.rules.expand import written_name
 
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _PREFIX = "PROBESTREAM__"
@@ -85,6 +86,12 @@ class Located:
     config: Config
     at: Callable[[Path_, str], Problem]
 
+    def rule_index(self) -> dict[str, int]:
+        """Place in the file of each rule, by its name there; two that came of one have one place."""
+        return {name: i for i, name in enumerate(dict.fromkeys(map(written_name, self.config.rules)))}
+
+    data: Mapping[str, Any]  # as written, with variables and files put in
+
 
 def located(path: Path | str, environ: Mapping[str, str] | None = None) -> Located:
     """As `load`, with the places: ``at(("rules", 0, "value"), text)`` is a problem with that field."""
@@ -114,7 +121,7 @@ def located_text(
     reader.problems += [reader.problem(path, reader.without_hidden(text, path)) for path, text in broken(config)]
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Located(config, reader.problem)
+    return Located(config, reader.problem, data)
 
 
 def _too_large(size: int) -> str:

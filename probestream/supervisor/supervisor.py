@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from probestream.broker import run as broker_run
 from probestream.broker.server import HOST, answers, settle
+from probestream.reload import FileWatch
 from probestream.supervisor import status
 from probestream.supervisor.child import Child, Spec, State
 from streams.topics import TopicError, create_topics
@@ -65,15 +66,25 @@ class Supervisor:
         """Work until `stop` is set. Raises StartError where the start is hopeless; nothing is left running then."""
         boot = asyncio.create_task(self._boot())
         stopped = asyncio.create_task(stop.wait())
+        watch: asyncio.Task[None] | None = None
         try:
             await asyncio.wait({boot, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if boot.done():
                 boot.result()
+                watch = self._watch()
                 await stopped
         finally:
             boot.cancel()
+            if watch is not None:
+                watch.cancel()
             stopped.cancel()
             await self._stop()
+
+    def _watch(self) -> asyncio.Task[None] | None:
+        """Bring changes of the file to the roles, where there are any."""
+        if self.config is None or not self.roles:
+            return None
+        return asyncio.create_task(FileWatch(self.config, self.kafka, self.display.say).run())
 
     async def _boot(self) -> None:
         if self.broker is not None:

@@ -1,0 +1,140 @@
+"""The configuration file is watched: what changes in it is in force everywhere, and what is wrong in it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from probestream.reload import FileWatch
+from streams.control_client import ControlClient
+from tests.kit.role import until
+
+TARGETS = """
+targets:
+  - {name: host1, kind: x}
+""".replace(", kind: x", ", push: {}")
+RULE = "rules:\n  - {name: slow, metric: latency, value: %s}\n"
+
+
+class Said(list):
+    """What the person at the terminal was told."""
+
+    def __call__(self, text, style):
+        self.append(text)
+
+    def has(self, *parts):
+        return next((t for t in self if all(p in t for p in parts)), None)
+
+
+@asynccontextmanager
+async def watching(path, kafka):
+    said = Said()
+    task = asyncio.create_task(FileWatch(path, kafka, said).run())
+    try:
+        yield said
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def reader(kafka):
+    client = ControlClient(kafka, "reader")
+    yield client
+    await client.close()
+
+
+async def _knows_the_file(reader):
+    return bool((await reader.refresh()).live("file"))
+
+
+async def test_a_changed_rule_is_there_within_two_seconds(kafka, reader, tmp_path):
+    """A changed, a new and a removed rule are on the log two seconds after the file was saved, by actor file."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100 + "  - {name: old, metric: up, operator: '==', value: 0}\n")
+    async with watching(path, kafka) as said:
+        await until(lambda: _knows_the_file(reader))
+        assert reader.controls.live("rule") == {}
+        path.write_text(TARGETS + RULE % 200 + "  - {name: new, metric: up, operator: '==', value: 0}\n")
+
+        async def there():
+            return set((await reader.refresh()).live("rule")) == {"slow", "new"}
+
+        await until(there, 2.0)
+        assert reader.controls.value("rule", "slow").value == 200
+        old = reader.controls.current("rule", "old")
+        assert (old.deleted, old.actor) == (True, "file")
+        assert await until(lambda: said.has("taken in", "rule slow changed", "rule new changed", "rule old taken out"))
+
+
+async def test_a_bad_file_changes_nothing_and_says_where(kafka, reader, tmp_path):
+    """A file with an error is told with line and field; the old rules go on, until it is set right."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100)
+    async with watching(path, kafka) as said:
+        await until(lambda: _knows_the_file(reader))
+        before = (await reader.refresh()).records("file")
+        path.write_text(TARGETS + RULE % "loud")
+        await until(lambda: said.has("goes on as it was", f"{path}:5:", "rules[0].value"))
+        path.write_text("targets: [")
+        await until(lambda: said.has("goes on as it was", "not YAML"))
+        assert (await reader.refresh()).records("file") == before
+        path.write_text(TARGETS + RULE % 300)
+        await until(lambda: said.has("taken in", "rule slow changed"))
+        assert (await reader.refresh()).value("rule", "slow").value == 300
+
+
+async def test_what_was_edited_while_nothing_ran_is_found(kafka, reader, tmp_path):
+    """A run-time change stays as it is over restarts, until the file says something new of that rule."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100)
+    async with watching(path, kafka):
+        await until(lambda: _knows_the_file(reader))
+    await reader.change("rule", "slow", {"metric": "latency", "value": 150}, None, "ada")
+    async with watching(path, kafka) as said:
+        path.write_text(
+            TARGETS
+            + RULE % 100
+            + "silences:\n  - {name: s, matchers: [a=b], starts: 2026-01-01T00:00:00Z, ends: 2026-01-02T00:00:00Z}\n"
+        )
+        await until(lambda: said.has("silence s changed"))
+    assert (await reader.refresh()).value("rule", "slow").value == 150
+    path.write_text(TARGETS + RULE % 120)
+    async with watching(path, kafka) as said:
+        await until(lambda: said.has("rule slow changed", "silence s taken out"))
+    controls = await reader.refresh()
+    assert [(c.actor, c.new["value"]) for c in controls.history("rule", "slow")] == [("ada", 150), ("file", 120)]
+
+
+async def test_targets_are_told_without_their_secrets(kafka, reader, tmp_path, monkeypatch):
+    """Of a target, its labels and what it depends on go to the log; its address and headers never do."""
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret")
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS)
+    shop = """
+  - name: shop
+    depends_on: [host1]
+    labels: {team: web}
+    http: {url: "https://shop.example/?key=abc", headers: {Authorization: "Bearer ${SHOP_TOKEN}"}}
+"""
+    async with watching(path, kafka) as said:
+        await until(lambda: _knows_the_file(reader))
+        path.write_text(TARGETS.rstrip() + shop)
+        await until(lambda: said.has("target shop changed"))
+    controls = await reader.refresh()
+    assert controls.value("target", "shop").depends_on == ("host1",)
+    written = "".join(r.body for kind in ("target", "audit", "file") for r in controls.records(kind))
+    assert "s3cret" not in written
+    assert "abc" not in written
+
+
+async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):
+    """A change of something that is read at a start only is said to wait for one."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + "gateway: {port: 8080}\n")
+    async with watching(path, kafka) as said:
+        await until(lambda: _knows_the_file(reader))
+        path.write_text(TARGETS + "gateway: {port: 8081}\n")
+        await until(lambda: said.has("gateway changed", "at the next start"))
