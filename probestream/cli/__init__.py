@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from probestream.cli import broker, check, logs, probe, role, status, topics, up
+from probestream.cli import broker, check, lint, logs, probe, role, status, topics, up
 
 app = typer.Typer(
     name="probestream",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("init")(check.init)
 app.command("check")(check.check)
+app.command("lint")(lint.lint)
 app.command("schema")(check.schema)
 app.command("status")(status.status)
 app.command("topics")(topics.topics)

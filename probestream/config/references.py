@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from streams.dependencies import Dependencies, DependencyError
+from streams.rules.expand import written_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def _steps(config: Config) -> Iterator[tuple[Place, str]]:
     """Receivers that the escalation of a rule names and nobody defines, by the rule's place in the file."""
     known = {r.name for r in config.receivers}
     # The two rules that came of one in the file stand where that one does.
-    written = {r.pair if r.name == f"{r.pair}:{r.severity}" else r.name: r for r in config.rules}
+    written = {written_name(r): r for r in config.rules}
     for i, rule in enumerate(written.values()):
         for j, step in enumerate(rule.escalate):
             for unknown in sorted(set(step.receivers) - known):

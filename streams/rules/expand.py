@@ -21,6 +21,11 @@ def expand(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(one for rule in rules for one in _expanded(rule))
 
 
+def written_name(rule: Rule) -> str:
+    """The name in the file of what `rule` came of."""
+    return rule.pair if rule.name == f"{rule.pair}:{rule.severity}" else rule.name
+
+
 def _expanded(rule: Rule) -> Iterator[Rule]:
     if rule.slo is not None:
         yield from _burns(rule)

@@ -227,9 +227,7 @@ def _of_service(data: dict[str, Any], whole: bool) -> dict[str, Any]:
         return data
     service = metric.removesuffix(".status")
     if not whole:
-        raise wrong(
-            ("metric", f"a rule looks at one target: give {service} a rule of its own, join them by alerts")
-        )
+        raise wrong(("metric", f"a rule looks at one target: give {service} a rule of its own, join them by alerts"))
     match = tuple(data.get("match") or ())
     if not any(str(m).lstrip().startswith(("service", "target")) for m in match):
         match = (*match, f'service="{service}"')

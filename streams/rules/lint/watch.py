@@ -1,0 +1,77 @@
+"""What checks look at, and what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from streams.labels import matches
+from streams.rules.expand import written_name
+
+if TYPE_CHECKING:
+    from streams.rules.model import Rule
+
+Level = Literal["error", "warning"]
+
+
+class Target(Protocol):
+    """A configured target, as rules see it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def every(self) -> float: ...
+    @property
+    def all_labels(self) -> Mapping[str, str]: ...
+
+
+class History(Protocol):
+    """What the log tells of rules; nobody asks it yet."""
+
+    def flips(self, rule: str) -> Mapping[str, int]:
+        """How often the rule began to hold, by target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing about one rule; an error is a rule that cannot do what it is for."""
+
+    level: Level
+    code: str
+    rule: str
+    written: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The rules and what they are about."""
+
+    rules: tuple[Rule, ...]
+    targets: tuple[Target, ...]
+    complete: bool
+    history: History | None = None
+
+    @cached_property
+    def selected(self) -> dict[str, int]:
+        """By rule: the targets that it selects, as a set of bits."""
+        by_match: dict[tuple[str, ...], int] = {}
+        for match in {rule.match for rule in self.rules}:
+            hits = (1 << i for i, t in enumerate(self.targets) if matches(match, t.all_labels))
+            by_match[match] = sum(hits)
+        return {rule.name: by_match[rule.match] for rule in self.rules}
+
+    def targets_of(self, rule: Rule) -> list[Target]:
+        """The configured targets that `rule` selects."""
+        bits = self.selected[rule.name]
+        return [t for i, t in enumerate(self.targets) if bits >> i & 1]
+
+
+def remark(level: Level, code: str, rule: Rule, field: str, message: str) -> Remark:
+    """A remark on a field of `rule`."""
+    return Remark(level, code, rule.name, written_name(rule), field, message)
