@@ -75,6 +75,13 @@ class Silence(Settings):
         return "active" if now < self.ends else "expired"
 
 
+def expired(silence: Silence, now: float) -> dict[str, Any] | None:
+    """The body of `silence` ended at `now`; None, which deletes it, where it has not begun."""
+    if silence.starts >= now:
+        return None
+    return {**silence.model_dump(mode="json", exclude={"name"}), "ends": min(silence.ends, now)}
+
+
 class DeclaredSilence(Silence):
     """A silence in the configuration file."""
 

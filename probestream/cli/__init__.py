@@ -10,7 +10,21 @@ import sys
 
 import typer
 
-from probestream.cli import broker, check, lint, logs, probe, role, status, topics, up
+from probestream.cli import (
+    broker,
+    check,
+    lint,
+    logs,
+    maintenance,
+    probe,
+    role,
+    rules,
+    silence,
+    snooze,
+    status,
+    topics,
+    up,
+)
 
 app = typer.Typer(
     name="probestream",
@@ -31,6 +45,12 @@ app.command("tail")(topics.tail)
 app.command("probe")(probe.probe)
 app.command("run")(role.run)
 app.add_typer(logs.app, name="logs")
+app.add_typer(silence.app, name="silence")
+app.add_typer(maintenance.app, name="maintenance")
+app.add_typer(rules.app, name="rules")
+app.command("snooze")(snooze.snooze)
+app.command("audit")(snooze.audit)
+app.command("reload")(snooze.reload)
 app.add_typer(broker.app, name="broker")
 app.command("version")(status.version)
 

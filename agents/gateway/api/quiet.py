@@ -21,7 +21,7 @@ from streams.control_bodies import BodyError, parse_body
 from streams.instants import iso
 from streams.maintenance import Window
 from streams.preview import Hits, preview
-from streams.silences import Silence
+from streams.silences import Silence, expired
 from streams.units import seconds
 
 router = APIRouter(prefix="/api/v1", tags=["suppression"])
@@ -178,14 +178,6 @@ async def expire_silence(
         raise _unknown("silence", silence_id)
     who = Who(actor=actor, expected_version=expected_version, note="expired")
     return await changing.change(gateway, "silence", silence_id, expired(held, gateway.now()), who)
-
-
-def expired(silence: Silence, now: float) -> dict[str, Any] | None:
-    """The body of `silence` ended at `now`; None, which deletes it, where it has not begun."""
-    if silence.starts >= now:
-        return None
-    body = silence.model_dump(mode="json", exclude={"name"})
-    return {**body, "ends": min(silence.ends, now)}
 
 
 @router.get("/silences/{silence_id}/history", responses={404: ERRORS[404], 503: ERRORS[503]})

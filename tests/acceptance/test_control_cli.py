@@ -1,0 +1,114 @@
+"""The commands that change something at run time, as a person types them, on real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.kit.records import alert, writer
+
+CONFIG = """
+targets:
+  - {name: shop, labels: {team: web}, push: {}}
+  - {name: db, labels: {team: data}, push: {}}
+rules:
+  - {name: slow, metric: latency, value: 100}
+  - {name: down, metric: up, operator: "==", value: 0, severity: critical}
+"""
+
+
+@pytest.fixture
+def cli(kafka, tmp_path):
+    path = tmp_path / "probestream.yaml"
+    path.write_text(CONFIG)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PROBESTREAM")} | {
+        "PROBESTREAM_KAFKA": kafka.servers,
+        "PROBESTREAM__KAFKA__PREFIX": kafka.prefix,
+        "PROBESTREAM__KAFKA__PARTITIONS": str(kafka.partitions),
+        "PROBESTREAM_CONFIG": str(path),
+        "PROBESTREAM_ACTOR": "ada",
+    }
+
+    async def run(*arguments, code=0, **more):
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-m", "probestream", *arguments], env=env, cwd=tmp_path,
+            input=more.pop("input", ""), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    run.path = path
+    return run
+
+
+async def test_a_silence_from_preview_to_expiry(kafka, cli):
+    """Preview and add name the alerts and rules that are hit; list shows the silence until it is expired."""
+    async with writer(kafka) as w:
+        await w.write(alert("a1", target="shop", rule="slow", labels={"team": "web"}))
+        await w.write(alert("a2", target="db", rule="slow", labels={"team": "data"}))
+        await w.write(alert("a3", target="shop", rule="down", labels={"team": "web"}))
+        await w.write(alert("a3", number=2, target="shop", rule="down", labels={"team": "web"}, state="resolved"))
+    seen = json.loads(await cli("silence", "preview", "team=web", "--json"))
+    assert [a["id"] for a in seen["alerts"]] == ["a1"]
+    assert seen["targets"] == {"shop": ["slow", "down"]}
+    told = await cli("silence", "add", "team=web", "--for", "2h", "-m", "deploy")
+    assert "1 active alert\n" in told
+    assert "shop: slow, down" in told
+    (row,) = json.loads(await cli("silence", "list", "--json"))
+    assert (row["state"], row["matchers"], row["author"], row["comment"]) == ("active", ["team=web"], "ada", "deploy")
+    assert "is over" in await cli("silence", "expire", row["id"][:8])
+    assert json.loads(await cli("silence", "list", "--json")) == []
+    assert "no silences begin with 'zz'" in await cli("silence", "expire", "zz", code=1)
+    assert "at least one matcher must ask for a value" in await cli("silence", "add", 'a=~".*"', "--for", "1h", code=2)
+    assert "is no matcher" in await cli("silence", "add", "team", "--for", "1h", code=2)
+
+
+async def test_a_rule_from_set_to_rollback(cli):
+    """Set, conflict, history with differences, rollback, threshold and delete, each with its version."""
+    rule = "{name: slow, metric: latency, value: 250}"
+    assert "rule slow set (version 1)" in await cli("rules", "set", "-", "--expect", "0", input=rule)
+    text = await cli("rules", "set", "-", "--expect", "0", input=rule, code=1)
+    assert "conflict: rule slow was changed by ada at " in text
+    await cli("rules", "set", "-", "--note", "too loud", input=rule.replace("250", "300"))
+    assert "value: 250 → 300" in await cli("rules", "history", "slow")
+    assert "version 3" in await cli("rules", "rollback", "slow", "1")
+    assert "kept are 1, 2, 3" in await cli("rules", "rollback", "slow", "9", code=2)
+    await cli("rules", "threshold", "slow", "--value", "275")
+    rows = {r["name"]: r for r in json.loads(await cli("rules", "list", "--json"))}
+    assert (rows["slow"]["rule"]["value"], rows["slow"]["version"], rows["slow"]["threshold"]) == (275.0, 3, True)
+    assert (rows["down"]["by"], rows["down"]["version"]) == ("file", 0)
+    await cli("rules", "delete", "slow")
+    assert "did you mean 'down'" in await cli("rules", "delete", "dwon", code=2)
+    assert "valu: unknown field" in await cli("rules", "set", "-", input="{name: x, metric: up, valu: 0}", code=2)
+    audit = json.loads(await cli("audit", "--json"))
+    assert [c["outcome"] for c in audit if c["kind"] == "rule"] == [
+        "invalid", "invalid", "accepted", "accepted", "accepted", "conflict", "accepted",
+    ]  # fmt: skip
+
+
+async def test_windows_snoozes_and_reload(kafka, cli):
+    """A window is previewed, set, listed and taken out; an alert is snoozed; a changed file is published."""
+    window = "{name: weekly, targets: [db], start: 2026-01-04T02:00, duration: 2h, rrule: FREQ=WEEKLY;BYDAY=SU}"
+    told = await cli("maintenance", "preview", "-", "-n", "2", input=window)
+    assert told.count("T02:00:00.000Z to ") == 2
+    assert "db: slow, down" in told
+    await cli("maintenance", "set", "-", input=window)
+    assert "weekly" in await cli("maintenance", "list")
+    assert "did you mean 'db'" in await cli("maintenance", "set", "-", input=window.replace("[db]", "[dbs]"), code=2)
+    await cli("maintenance", "delete", "weekly")
+    async with writer(kafka) as w:
+        await w.write(alert("a1b2c3", target="shop", rule="slow"))
+    assert "slow on shop is quiet until" in await cli("snooze", "a1b2", "--for", "30m")
+    assert "is awake" in await cli("snooze", "a1b2", "--wake")
+    assert "no active alerts" in await cli("snooze", "zz", "--for", "30m", code=1)
+    assert "0 changes" in await cli("reload")
+    cli.path.write_text(CONFIG.replace("value: 100", "value: 400"))
+    assert "rule slow changed" in await cli("reload")
+    cli.path.write_text(CONFIG.replace("value: 100", "value: loud"))
+    assert f"{cli.path}:6:" in await cli("reload", code=2)
