@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 DEFAULT: Mapping[str, str] = {
     "slow_queries": r"(?i)slow[ _-]?(?:query|log|sql|operation|request)|query took|long[ -]running query|# Query_time|"
-    r"\bduration: \S+ ms\s+(?:statement|execute|parse|bind|plan)",
+    r"\bduration: \S{1,30} ms\s{1,5}(?:statement|execute|parse|bind|plan)",
     "timeouts": r"(?i)\btimed?[ _-]?out\b|\btimeouts?\b|Timeout(?:Error|Exception|Expired)|deadline exceeded|ETIMEDOUT",
     "exhaustion": r"(?i)out of memory|OutOfMemory|\boom[ -]?kill|cannot allocate memory|no space left|"
     r"disk\b.{0,30}\bfull|too many (?:open files|connections|clients)|exhausted|remaining connection slots|"
-    r"(?:pool|connections?|memory|quota|heap|slots?|threads?|file descriptors?) (?:\w+ ){0,3}(?:exceeded|reached)|"
+    r"(?:pool|connections?|memory|quota|heap|slots?|threads?|file descriptors?) (?:\w{1,30} ){0,3}(?:exceeded|reached)|"
     r"EMFILE|ENOSPC|ENOMEM|resource temporarily unavailable",
     "failed_logins": r"(?i)\b(?:login|log-in|logon|sign[ -]?in|password|authentication|auth)\b.{0,20}"
     r"\b(?:fail|incorrect|invalid|rejected)|"
-    r"(?:fail\w*|invalid|incorrect|bad|wrong) (?:\w+ ){0,2}(?:login|logon|sign-?in|password|"
+    r"(?:fail\w{0,10}|invalid|incorrect|bad|wrong) (?:\w{1,30} ){0,2}(?:login|logon|sign-?in|password|"
     r"credentials|authentication|auth)\b|invalid user\b|access denied for user",
     "odd_access": r"(?i)\.\./|/etc/passwd|/wp-(?:login|admin)|/xmlrpc\.php|/\.(?:env|git|aws|ssh)\b|/phpmyadmin|"
     r"\bunion\b.{1,20}\bselect\b|<script|\$\{jndi:|sqlmap|nikto|/cgi-bin/|permission denied|access denied|forbidden|"

@@ -18,7 +18,7 @@ _HINTS = (
 )
 _NAMES = (
     r"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|"
-    r"session[_-]?id)[\w.-]*+"
+    r"session[_-]?id)[\w.-]{0,60}+"
 )
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;&"'}\])<]+)"""
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -33,7 +33,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|"
                 r"\bxox[abposr]-[A-Za-z0-9-]{10,}|\bsk[-_](?:live_|test_|proj-|ant-)?[A-Za-z0-9_-]{16,}"), SECRET),
 )  # fmt: skip
-_DIGITS = re.compile(r"\d[\d -]{11,}\d")
+_DIGITS = re.compile(r"\d[\d -]{11,40}\d")
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
 
 
@@ -44,8 +44,11 @@ _MASKS = (
     ("time", r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\w)"),
     ("time", r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"),
     ("ip", r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d+)?(?![\w.])"),
-    ("ip", r"(?=[\d:]*(?:[a-fA-F]|::))[0-9a-fA-F]{1,4}:[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){1,6}(?<=\w)(?![\w:])"),
-    ("hex", r"0[xX][0-9a-fA-F]+(?!\w)|(?=\d*[a-fA-F])(?=[a-fA-F]*\d)[0-9a-fA-F]{8,}(?!\w)"),
+    (
+        "ip",
+        r"(?=[\d:]{0,40}(?:[a-fA-F]|::))[0-9a-fA-F]{1,4}:[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){1,6}(?<=\w)(?![\w:])",
+    ),
+    ("hex", r"0[xX][0-9a-fA-F]+(?!\w)|(?=\d{0,40}[a-fA-F])(?=[a-fA-F]{0,40}\d)[0-9a-fA-F]{8,}(?!\w)"),
     ("num", r"(?<![A-Z]-)\d+(?:[.,:/]\d+)*"),
 )
 
@@ -116,8 +119,9 @@ class Masker:
         for name, pattern in _MASKS:
             built_in.append(f"(?P<g{len(names)}>{pattern})")
             names.append(f"<{name}>")
-        # Every built-in mask has a digit in its first word: this test first makes the pass twice as fast.
-        inner = rf"\b(?=[0-9a-fA-F:]*\d)(?:{'|'.join(built_in)})"
+        # Every built-in mask has a digit near its beginning: this test first makes the pass twice as fast. Its bound
+        # keeps the time for a long line of hex digits and colons in proportion to the line.
+        inner = rf"\b(?=[0-9a-fA-F:-]{{0,40}}\d)(?:{'|'.join(built_in)})"
         self._pattern = re.compile("|".join([*own, inner]))
         self._names = {f"g{i}": name for i, name in enumerate(names)}
 
