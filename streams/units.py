@@ -21,7 +21,10 @@ def seconds(text: object) -> float:
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
         raise ValueError("a duration is a number of seconds or a text such as 30s, 5m, 1h30m")  # noqa: TRY004 - pydantic
     if isinstance(text, (int, float)) or re.fullmatch(r"\d+(\.\d+)?", text.strip()):
-        value = float(text)
+        try:
+            value = float(text)
+        except OverflowError:  # an integer of hundreds of digits
+            value = math.inf
     else:
         parts = _PART.findall(text.strip())
         if not parts or "".join(n + u for n, u in parts) != text.strip():

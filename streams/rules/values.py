@@ -27,9 +27,13 @@ def number(written: object, unit: str, metric: str = "") -> float:
         raise ValueError("a number is wanted")  # noqa: TRY004 - pydantic
     if isinstance(written, str):
         return _of_text(written.strip(), unit, metric)
-    if not math.isfinite(written):
+    try:
+        value = float(written)
+    except OverflowError:  # an integer of hundreds of digits
+        value = math.inf
+    if not math.isfinite(value):
         raise ValueError("Input should be a finite number")
-    return float(written)
+    return value
 
 
 def _of_text(text: str, unit: str, metric: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streams.rules.lint.logic import Formula, can_hold, formula, implies, signals
@@ -14,48 +14,62 @@ if TYPE_CHECKING:
 
     from streams.rules.model import Rule
 
+_Match = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    rule: Rule
+    means: Formula
+    place: int
+
 
 def overlapping(watch: Watch) -> Iterator[Remark]:
-    """Of two rules of one severity, the one that holds only where and when the other does."""
-    groups: dict[tuple[object, ...], list[tuple[Rule, Formula]]] = defaultdict(list)
-    for rule in watch.rules:
-        groups[(rule.severity, rule.grouped, rule.group_by, rule.share, rule.at_least)].append((rule, formula(rule)))
-    for rules in groups.values():
-        possible = [(rule, said) for rule, said in rules if can_hold(said)]  # what never holds implies everything
-        for one, other in combinations(possible, 2):
-            if (found := _which(watch, one, other)) is not None:
-                yield found
+    """Of two rules of one severity, the one that holds only where and when the other does; each rule once."""
+    alike: dict[tuple[object, ...], dict[_Match, list[_Said]]] = defaultdict(lambda: defaultdict(list))
+    for place, rule in enumerate(watch.rules):
+        means = formula(rule)
+        if can_hold(means):  # what never holds implies everything
+            kind = (rule.severity, rule.grouped, rule.group_by, rule.share, rule.at_least)
+            alike[kind][rule.match].append(_Said(rule, means, place))
+    for by_match in alike.values():
+        for narrow in by_match:
+            # The target sets are compared once for all the rules that have them.
+            wider = [said for wide, rules in by_match.items() if _within(watch, narrow, wide) for said in rules]
+            for one in by_match[narrow]:
+                if (found := _covered(watch, one, wider)) is not None:
+                    yield found
 
 
-def _which(watch: Watch, one: tuple[Rule, Formula], other: tuple[Rule, Formula]) -> Remark | None:
-    first, second = one[0], other[0]
-    if first.pair and first.pair == second.pair:
-        return None
-    # The later of two that are the same is the one too many.
-    if _no_more_than(watch, other, one):
-        narrow, wide, same = second, first, first.for_ == second.for_ and _no_more_than(watch, one, other)
-    elif _no_more_than(watch, one, other):
-        narrow, wide, same = first, second, False
-    else:
-        return None
-    how = "says the same as" if same else "holds only while the same target has"
-    end = "" if same else f" already, which is {wide.severity} too: nobody learns more from it"
-    return remark("warning", "overlaps", narrow, "name", f"{how} {wide.name!r}{end}")
+def _covered(watch: Watch, one: _Said, wider: list[_Said]) -> Remark | None:
+    """A remark on `one` if one of `wider` says it all."""
+    for other in wider:
+        if other is one or (one.rule.pair and one.rule.pair == other.rule.pair) or not _no_more_than(one, other):
+            continue
+        if _within(watch, other.rule.match, one.rule.match) and _no_more_than(other, one):
+            if one.place < other.place:
+                continue  # of two that are the same, the later is the one too many
+            return remark("warning", "overlaps", one.rule, "name", f"says the same as {other.rule.name!r}")
+        text = (
+            f"holds only while the same target has {other.rule.name!r} already, which is {other.rule.severity} too: "
+            "nobody learns more from it"
+        )
+        return remark("warning", "overlaps", one.rule, "name", text)
+    return None
 
 
-def _no_more_than(watch: Watch, one: tuple[Rule, Formula], other: tuple[Rule, Formula]) -> bool:
-    """Whether `one` fires only where and while `other` does."""
+def _no_more_than(one: _Said, other: _Said) -> bool:
+    """Whether `one`, of the same target, fires only while `other` does."""
     return (
-        one[0].for_ >= other[0].for_
-        and signals(other[1]) <= signals(one[1])  # what one does not look at, it cannot imply
-        and _within(watch, one[0], other[0])
-        and implies(one[1], other[1])
+        one.rule.for_ >= other.rule.for_
+        and signals(other.means) <= signals(one.means)  # what one does not look at, it cannot imply
+        and implies(one.means, other.means)
     )
 
 
-def _within(watch: Watch, inner: Rule, outer: Rule) -> bool:
-    """Whether every target of `inner` is one of `outer`."""
-    if set(outer.match) <= set(inner.match):
+def _within(watch: Watch, inner: _Match, outer: _Match) -> bool:
+    """Whether every target that passes `inner` passes `outer`."""
+    if set(outer) <= set(inner):
         return True
-    mine, theirs = watch.selected[inner.name], watch.selected[outer.name]
+    mine, theirs = watch.bits[inner], watch.bits[outer]
     return watch.complete and mine != 0 and mine & ~theirs == 0

@@ -48,7 +48,7 @@ def _form(rule: Rule) -> str:
 def unselected(watch: Watch) -> Iterator[Remark]:
     """Matchers that no configured target passes."""
     for rule in watch.rules:
-        if watch.selected[rule.name] or rule.alerts is not None or not watch.targets:
+        if watch.bits[rule.match] or rule.alerts is not None or not watch.targets:
             continue  # a file without targets has them elsewhere
         text = f"no configured target passes {_which(rule, watch)}"
         more = "" if watch.complete else "; only targets that applications bring along could"

@@ -58,17 +58,16 @@ class Watch:
     history: History | None = None
 
     @cached_property
-    def selected(self) -> dict[str, int]:
-        """By rule: the targets that it selects, as a set of bits."""
-        by_match: dict[tuple[str, ...], int] = {}
-        for match in {rule.match for rule in self.rules}:
-            hits = (1 << i for i, t in enumerate(self.targets) if matches(match, t.all_labels))
-            by_match[match] = sum(hits)
-        return {rule.name: by_match[rule.match] for rule in self.rules}
+    def bits(self) -> dict[tuple[str, ...], int]:
+        """By matchers: the targets that pass them, as a set of bits."""
+        return {
+            match: sum(1 << i for i, t in enumerate(self.targets) if matches(match, t.all_labels))
+            for match in {rule.match for rule in self.rules}
+        }
 
     def targets_of(self, rule: Rule) -> list[Target]:
         """The configured targets that `rule` selects."""
-        bits = self.selected[rule.name]
+        bits = self.bits[rule.match]
         return [t for i, t in enumerate(self.targets) if bits >> i & 1]
 
 
