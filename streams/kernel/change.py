@@ -6,10 +6,10 @@ two or three wild values close together, where one alone means nothing.
 Sources: Page, "Continuous inspection schemes", Biometrika 41, 1954, for the sums; a third one, of the absolute values,
 for the spread is after Hawkins, "A CUSUM for a scale parameter", Journal of Quality Technology 13, 1981. Values that
 resemble their predecessors would add up without any change. For the level each counts only (1 - rho) / (1 + rho), where
-neighbours are correlated by rho: their variance in the long run is greater by the inverse, and so false alarms stay as
-rare (Johnson and Bagshaw, "The effect of serial correlation on the performance of CUSUM tests", Technometrics 16, 1974). For the spread what is new in
-them is taken, the residual of a first-order autoregression: Lu and Reynolds, "CUSUM charts for monitoring an
-autocorrelated process", Journal of Quality Technology 33, 2001.
+neighbours are correlated by rho: in the long run their variance is greater by the inverse, and so false alarms stay as
+rare (Johnson and Bagshaw, "The effect of serial correlation on the performance of CUSUM tests", Technometrics 16,
+1974). For the spread what is new in them is taken, the residual of a first-order autoregression (Lu and Reynolds, "CUSUM
+charts for monitoring an autocorrelated process", Journal of Quality Technology 33, 2001).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 MEAN = 0
 VARIANCE = 1
 SEEN = 2  # values learnt
-LAST = 3  # standardised value before this one
+LAST = 3  # value before this one
 LAG = 4  # weighted mean of the products of neighbours: their correlation
 UP = 5  # deviations accumulated above the reference
 DOWN = 6  # and below
@@ -42,9 +42,9 @@ SLACK = 0.75  # deviations a value may be off without adding to a sum: half of t
 CLIP = 4.0  # one value counts for no more than this in the level: a spike is not a change
 WIDE_CLIP = 6.0  # and in the spread
 USUAL = 0.8  # mean absolute value of a standard normal variable
-CHANGED = 8.0  # what rules should compare the score with: beyond any single value
+CHANGED = 8.5  # what rules should compare the score with: beyond any single value
 MOST = 16.0  # a sum grows no further: what is over shall be over soon
-SUSPECT = 5.0  # beyond this nothing is learnt
+SUSPECT = 6.0  # beyond this nothing is learnt
 RELEARN = 60  # values in a row beyond that, and the reference starts anew
 FLOOR_SHARE = 0.05
 LARGEST_LAG = 0.95
@@ -61,10 +61,13 @@ def score(s: Floats, at: int) -> float:
 
 @lean
 def accumulate(s: Floats, at: int, z: float, weight: float, news: float) -> float:
-    """Add a standardised value, by its weight, to the sums of level, and what is new in it to that of spread; the score."""
+    """Add a standardised value, by its weight, to the sums of level and what is new in it to that of spread; the score.
+
+    `news` is not negative; its usual size is `USUAL`.
+    """
     s[at + UP] = min(MOST, max(0.0, s[at + UP] + weight * (min(CLIP, z) - SLACK)))
     s[at + DOWN] = min(MOST, max(0.0, s[at + DOWN] + weight * (min(CLIP, -z) - SLACK)))
-    s[at + WIDE] = min(MOST, max(0.0, s[at + WIDE] + min(WIDE_CLIP, abs(news)) - USUAL - SLACK))
+    s[at + WIDE] = min(MOST, max(0.0, s[at + WIDE] + min(WIDE_CLIP, news) - USUAL - SLACK))
     return score(s, at)
 
 
@@ -79,7 +82,7 @@ def update(s: Floats, at: int, value: float, least: float) -> float:
     if not math.isfinite(value):
         return math.nan
     if s[at + SEEN] == 0.0:
-        s[at + MEAN] = value
+        s[at + MEAN] = s[at + LAST] = value
         s[at + SEEN] = 1.0
         return math.nan
     step = value - s[at + MEAN]
@@ -87,27 +90,30 @@ def update(s: Floats, at: int, value: float, least: float) -> float:
     scale = max(math.sqrt(s[at + VARIANCE]), floor)
     z = min(CLIP, max(-CLIP, step / scale))
     lag = min(LARGEST_LAG, max(0.0, s[at + LAG]))
-    news = abs(step / scale - lag * s[at + LAST])
+    before = min(CLIP, max(-CLIP, (s[at + LAST] - s[at + MEAN]) / scale))
+    news = abs(step / scale - lag * before)
+    repeated = value == s[at + LAST]
+    s[at + LAST] = value
     result = math.nan
     if s[at + SEEN] >= GRACE:
         usual = max(s[at + NEWS], USUAL * floor / scale)
         result = accumulate(s, at, z, (1.0 - lag) / (1.0 + lag), news * USUAL / usual)
         step = z * scale  # a spike is learnt no further than it counts
         if abs(result) > SUSPECT:
-            s[at + LAST] = z
             s[at + STREAK] += 1.0
             if s[at + STREAK] >= RELEARN:
                 for cell in range(SIZE):
                     s[at + cell] = 0.0
-                s[at + MEAN] = value
+                s[at + MEAN] = s[at + LAST] = value
                 s[at + SEEN] = 1.0
             return result
         s[at + STREAK] = 0.0
+        if repeated:  # a stuck value must not make the noise that comes back look wild
+            return result
     alpha = max(ALPHA, 1.0 / (s[at + SEEN] + 1.0))
     s[at + MEAN] += alpha * step
     s[at + VARIANCE] = (1.0 - alpha) * (s[at + VARIANCE] + alpha * step * step)
     s[at + NEWS] += alpha * (min(news, WIDE_CLIP) - s[at + NEWS])
-    s[at + LAG] += max(LAG_ALPHA, 1.0 / s[at + SEEN]) * (z * s[at + LAST] - s[at + LAG])
-    s[at + LAST] = z
+    s[at + LAG] += max(LAG_ALPHA, 1.0 / s[at + SEEN]) * (z * before - s[at + LAG])
     s[at + SEEN] += 1.0
     return result

@@ -101,3 +101,22 @@ def test_no_value_changes_nothing():
     for nothing in (math.nan, math.inf):
         table.observe(0, nothing)
     assert table.mean.tobytes() + table.weeks.tobytes() + table.spread.tobytes() == before
+
+
+def test_between_hours_lies_a_straight_line():
+    """A moment's expectation is its hour's in the middle of it, half of each neighbour's at the turn, over Sunday too."""
+    table = Table()
+    for _ in range(2):
+        for hour in range(seasonal.HOURS):
+            table.observe(hour, hour)
+
+    def at(hours):
+        return seasonal.expected_at(table.mean, table.weeks, 1, int((4 * 24 + hours) * seasonal.HOUR_MS))
+
+    assert at(9.5) == 9
+    assert at(10.0) == 9.5
+    assert at(10.25) == 9.75
+    assert at(0.0) == at(168.0) == 167 / 2
+    table.weeks[11, 1] = 1
+    assert math.isnan(at(10.75))
+    assert not math.isnan(at(10.25))
