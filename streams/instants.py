@@ -26,7 +26,7 @@ def instant(value: object) -> float:
         if value.tzinfo is None:
             raise ValueError(f"{value.isoformat()} has no offset; write {value.isoformat()}Z for UTC")
         try:
-            return value.timestamp() * 1000.0
+            value = round(value.timestamp() * 1000.0, 3)
         except (OverflowError, ValueError):
             raise ValueError("an instant lies between the years 1970 and 9999") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -30,9 +30,6 @@ _UNTIL = re.compile(r"UNTIL=(\d{8}T\d{6})Z", re.IGNORECASE)
 _DAY_MS = 86_400_000.0
 _MOST_A_DAY = 48
 _REACH = timedelta(days=366 * 100)
-# What is asked for by day comes true within nine years (29 February around 2100), or never; by month or year it is
-# looked for further, as that is quickly done.
-_SOON = timedelta(days=366 * 9)
 _LAST_YEAR = 9890
 
 
@@ -95,6 +92,8 @@ class Window(Settings):
             raise ValueError(f"a recurrence begins with FREQ= one of {', '.join(_FREQUENCIES)}: FREQ=WEEKLY;BYDAY=SU")
         if "DTSTART" in text or "\n" in text:
             raise ValueError("write the start in `start`, and one recurrence in `rrule`")
+        if parts["FREQ"] in ("DAILY", "WEEKLY"):
+            _refuse_filters(parts)
         times = [parts.get(name, "").count(",") + 1 for name in ("BYHOUR", "BYMINUTE")]
         if "BYSECOND" in parts or times[0] * times[1] > _MOST_A_DAY:
             raise ValueError(f"at most {_MOST_A_DAY} starts a day, and none within a minute")
@@ -107,7 +106,7 @@ class Window(Settings):
         if self.matchers and not selects_something(self.matchers):
             raise ValueError('every alert there is would be meant: ask for a value, if only with target=~".+"')
         try:
-            first = next(self.starts(_SOON if self._often else _REACH), None)
+            first = next(self.starts(), None)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise ValueError(f"rrule {self.rrule!r} cannot be used: {error}") from error
         if first is None:
@@ -118,20 +117,16 @@ class Window(Settings):
         """Whether an alert of `target` with `labels` is one of those meant, whatever the time."""
         return target in self.targets or (bool(self.matchers) and matches(self.matchers, labels))
 
-    @property
-    def _often(self) -> bool:
-        return "DAILY" in self.rrule or "WEEKLY" in self.rrule
-
-    def starts(self, reach: timedelta = _REACH) -> Iterator[float]:
-        """Every start up to `reach` after the first, milliseconds UTC, in the order of the local calendar."""
+    def starts(self) -> Iterator[float]:
+        """Every start within a hundred years, milliseconds UTC, in the order of the local calendar."""
         zone = ZoneInfo(self.timezone)
         left_out = {self._naive(d, zone) for d in self.except_}
-        for local in self._calendar(zone, reach):
+        for local in self._calendar(zone):
             if local not in left_out:
                 # fold stays 0: of two equal times the first, and in a gap the offset before it.
                 yield local.replace(tzinfo=zone).astimezone(UTC).timestamp() * 1000.0
 
-    def _calendar(self, zone: ZoneInfo, length: timedelta) -> Iterator[datetime]:
+    def _calendar(self, zone: ZoneInfo) -> Iterator[datetime]:
         first = self._naive(self.start, zone)
         if not self.rrule:
             yield first
@@ -144,8 +139,7 @@ class Window(Settings):
             raise ValueError("INTERVAL is at least 1")
         if count is not None and ("UNTIL" in parts or count < 1):
             raise ValueError("COUNT is at least 1, and COUNT and UNTIL exclude each other")
-        # A rule that never comes true must not be looked for until the year 9999.
-        reach = first + length if first.year < _LAST_YEAR else first.replace(year=9999)
+        reach = first + _REACH if first.year < _LAST_YEAR else first.replace(year=9999)
         if "UNTIL" in parts:
             until = datetime.fromisoformat(parts.pop("UNTIL"))
             reach = min(
@@ -164,6 +158,16 @@ class Window(Settings):
     def calendar(self) -> Calendar:
         """The window's occurrences, to be asked by time."""
         return Calendar(self)
+
+
+def _refuse_filters(parts: Mapping[str, str]) -> None:
+    """Refuse what may never come true: the library would look for it day by day, until the year 9999."""
+    odd = next((n for n in ("BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYEASTER", "BYSETPOS") if n in parts), None)
+    if odd is not None:
+        raise ValueError(f"{odd} goes with FREQ=MONTHLY or FREQ=YEARLY, not with {parts['FREQ']}")
+    filters = ("BYMONTH", "BYDAY") if parts["FREQ"] == "DAILY" else ("BYMONTH",)
+    if parts.get("INTERVAL", "1") != "1" and (odd := next((n for n in filters if n in parts), None)):
+        raise ValueError(f"{odd} and INTERVAL do not go together with FREQ={parts['FREQ']}: they may never meet")
 
 
 def _utc(text: str) -> datetime:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from streams.labels import parse
 
-# Up to the next comma that is in no quotes.
-_PART = re.compile(r'\s*((?:[^",]|"(?:[^"\\]|\\.)*")+)\s*(?:,|$)')
+# One matcher and the comma after it; a value with a comma, a space or a quote in it stands in quotes.
+_PART = re.compile(r'\s*([A-Za-z_][\w.-]*\s*(?:=~|!~|!=|=)\s*(?:"(?:[^"\\]|\\.)*"|[^",\s]*))\s*(?:,|$)')
 _LOOKS = re.compile(r"^\s*\{|[=~]")
 
 
@@ -24,8 +24,8 @@ def selector(text: str) -> tuple[str, ...]:
         part = _PART.match(inner, at)
         if part is None:
             raise ValueError(f'{text!r} is no list of matchers; write for instance kind="host", dc="a"')
-        parse(part[1].strip())
-        found.append(part[1].strip())
+        parse(part[1])
+        found.append(part[1])
         at = part.end()
     if not found:
         raise ValueError(f'{text!r} has no matcher; write for instance kind="host"')
