@@ -38,9 +38,11 @@ class Composites:
 
     def take(self, standing: Standing) -> list[Where]:
         """Take in where an alert stands; what is to be judged again."""
-        before = self._standing.pop(standing.id, None)
+        before = self._standing.get(standing.id)
+        if before is not None and before.number >= standing.number:
+            return []  # it was stored before it was told, and its stored life was read
         if before is not None:
-            self._drop(before)
+            self._drop(self._standing.pop(standing.id))
         if standing.state in FIRED:
             self._standing[standing.id] = standing
             return self._put(standing)

@@ -58,9 +58,9 @@ class Intake:
         key = f"{finding.target}/{finding.rule}" if rule is None else groups.finding_key(rule, finding.target, labels)
         if not math.isfinite(finding.time):
             self._refuse(message, "bad_value", f"finding of {key:.100} at no time")
-        elif rule is None:
+        elif rule is None and finding.holds:
             self._refuse(message, "unknown_rule", f"no rule {finding.rule} in the configuration")
-        elif partition_of(key, self.kafka.partitions) != message.partition:
+        elif rule is not None and partition_of(key, self.kafka.partitions) != message.partition:
             self._refuse(message, "wrong_partition", f"finding of {key:.100} does not belong here")
         else:
             return finding

@@ -180,7 +180,10 @@ class Worker:
         self.wake.set()
         if finding is None:
             return
-        rule, at = self.terms.rules[finding.rule], message.timestamp * 1000.0
+        rule, at = self.terms.rules.get(finding.rule), message.timestamp * 1000.0
+        if rule is None:
+            self._ceased(finding, at)
+            return
         labels = self.terms.labels_of(finding.target)
         key = groups.finding_key(rule, finding.target, labels)
         life = self.lives.get(key) or Life(key.rsplit("/", 1)[0], finding.rule)
@@ -192,6 +195,13 @@ class Worker:
             self._on_finding(life, about, rule, groups.labels_of(rule, labels), at)
         else:
             self._on_finding(life, finding, rule, labels, at)
+
+    def _ceased(self, finding: Finding, at: float) -> None:
+        """A rule that is no more has ceased to hold for a target: so detect says of what it no longer judges."""
+        life = self.lives.get(f"{finding.target}/{finding.rule}")
+        if life is not None and life.holds:
+            lifecycle.on_removed(life, "rule_removed", at)
+            self._touch(life)
 
     async def _know_rule(self, message: Any) -> None:
         """Wait for a rule that detect has heard of earlier than this process."""

@@ -1,0 +1,169 @@
+"""Any history, with deaths at any write, loses no transition and makes none twice."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import orjson
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from schemas import Control, Finding
+from streams.life import ACTIVE, ENDED, FIRED, LifeDefaults
+from streams.rules import Rule
+from tests.kit.alert_role import Role
+
+TARGETS = [SimpleNamespace(name=n, all_labels={"target": n, "kind": "http", "region": "eu"}) for n in ("a", "b")]
+DEFAULTS = LifeDefaults(cooldown=20, remind=60, flapping={"episodes": 3, "within": 200, "steady": 40})
+DOWN = Rule(name="down", metric="up", operator="==", value=0, severity="critical", escalate="30s")
+SLOW = Rule(name="slow", metric="latency", value=9, keep_firing_for="15s", **{"for": "10s"})
+MOST = Rule(name="most", metric="up", operator="==", value=0, at_least=2, group_by=["region"])
+BOTH = Rule(name="both", alerts={"all": ["down", "slow"]})
+RULES = [DOWN, SLOW, MOST, BOTH]
+SOURCES = {r.name: r for r in (DOWN, SLOW, MOST)}
+LEGAL = {
+    "": {"pending", *FIRED} - {"acknowledged", "snoozed", "escalated"},
+    "pending": {"cancelled", "firing", "suppressed", "flapping"},
+    **{state: {*FIRED, "resolved"} for state in FIRED},
+}
+
+
+class Lives(RuleBasedStateMachine):
+    """Findings, people, silences, edits, time and deaths in any order."""
+
+    @initialize()
+    def begin(self):
+        self.role = Role(TARGETS, RULES, DEFAULTS)
+        self.holds: dict[tuple[str, str], bool] = {}
+        self.told: dict[tuple[str, str], list[Finding]] = {}
+        self.versions: dict[tuple[str, str], int] = {}
+
+    def teardown(self):
+        if hasattr(self, "role"):
+            try:
+                self.end()
+            finally:
+                self.role.close()
+
+    def end(self):
+        """Let everything recover and be steady: every alert has ended, and those who were told know it."""
+        self.role.configure(RULES)
+        for (target, name), holds in list(self.holds.items()):
+            if holds:
+                self.finding(target, name)
+        for _ in range(8):
+            self.role.now += 100_000
+            self.role.read()
+            self.role.tick()
+            self.role.flush()
+        self.numbers_are_whole()
+        last = {a.id: a for a in self.role.log.alerts()}
+        assert all(a.state in ENDED for a in last.values()), [a for a in last.values() if a.state in ACTIVE]
+
+    @rule(of=st.sampled_from(["a", "b"]), name=st.sampled_from(sorted(SOURCES)))
+    def finding(self, of, name):
+        """The rule begins or ceases to hold, whichever is news."""
+        if not any(r.name == name for r in self.role.rules):
+            return  # detect has no such rule either
+        self.role.now += 7
+        holds = not self.holds.get((of, name), False)
+        self.holds[of, name] = holds
+        before = self.told.setdefault((of, name), [])
+        finding = Finding(
+            target=of, rule=name, holds=holds, time=self.role.now, severity="warning", metric="up",
+            aggregate="last", operator="==", threshold=0.0, value=0.0, sequence=len(before),
+        )  # fmt: skip
+        before.append(finding)
+        self.role.write_finding(finding, SOURCES[name], {"region": "eu"})
+
+    @rule(of=st.sampled_from(["a", "b"]), name=st.sampled_from(sorted(SOURCES)), last=st.integers(1, 3))
+    def told_again(self, of, name, last):
+        """Detect was killed, and tells its last findings again."""
+        for finding in self.told.get((of, name), [])[-last:]:
+            self.role.write_finding(finding, SOURCES[name], {"region": "eu"})
+
+    @rule()
+    def read(self):
+        self.role.now += 6000 if len(self.role.rules) < len(RULES) else 1  # later than an unknown rule is waited for
+        self.role.read()
+
+    @rule(seconds=st.sampled_from([0, 1, 5, 10, 15, 30, 60]))
+    def time_passes(self, seconds):
+        self.role.now += seconds * 1000
+        self.role.tick()
+
+    @rule(kind=st.sampled_from(["ack", "snooze", "resolve"]), which=st.integers(0, 5), withdrawn=st.booleans())
+    @precondition(lambda self: self.role.log.alerts())
+    def person(self, kind, which, withdrawn):
+        ids = sorted({a.id for a in self.role.log.alerts()[-10:]})
+        body = {"until": self.role.now + 20_000} if kind == "snooze" else {"comment": "c"}
+        self.write(kind, ids[which % len(ids)], body, deleted=withdrawn and kind != "resolve")
+
+    @rule(name=st.sampled_from(["down", "slow"]), on=st.booleans(), seconds=st.sampled_from([10, 100]))
+    def silence(self, name, on, seconds):
+        span = {"starts": self.role.now, "ends": self.role.now + seconds * 1000}
+        self.write("silence", f"s-{name}", {"matchers": [f'rule="{name}"'], **span}, deleted=not on)
+
+    def write(self, kind, key, body, *, deleted):
+        version = self.versions[kind, key] = self.versions.get((kind, key), 0) + 1
+        self.role.control(
+            Control(
+                kind=kind, id=key, version=version, deleted=deleted, actor="ada", at=self.role.now,
+                body=orjson.dumps(body).decode(),
+            )
+        )  # fmt: skip
+
+    @rule(without=st.sampled_from([None, "down", "slow", "most", "both"]), wait=st.sampled_from([0, 10, 40]))
+    def edit(self, without, wait):
+        """A rule is taken out, comes back, or has another duration."""
+        for of, name in [k for k, holds in self.holds.items() if holds and k[1] == without]:
+            self.finding(of, name)  # detect says that what it no longer judges has ceased
+        changed = Rule(name="slow", metric="latency", value=9, keep_firing_for="5s", **{"for": f"{wait}s"})
+        rules = [changed if r.name == "slow" else r for r in RULES if r.name != without]
+        self.role.configure(rules)
+        self.role.tick()
+
+    @rule()
+    def flush(self):
+        self.role.flush()
+
+    @rule(writes=st.integers(0, 12), written=st.booleans())
+    def flush_and_die(self, writes, written):
+        """The process is killed at some write, which the broker has, or has not."""
+        self.role.flush(writes, written=written)
+
+    @rule()
+    def die(self):
+        self.role.start()
+
+    @invariant()
+    def numbers_are_whole(self):
+        """Each alert's numbers go 1, 2, 3 …, each state follows from the one before, and an end is told to the told."""
+        if not hasattr(self, "role"):
+            return
+        by_id: dict[str, list] = {}
+        for alert in self.role.log.alerts():
+            by_id.setdefault(alert.id, []).append(alert)
+        for steps in by_id.values():
+            assert [a.number for a in steps] == list(range(1, len(steps) + 1)), steps
+            told, state = False, ""
+            for a in steps:
+                if a.previous == "" and state in ENDED:  # a composite that a rule's return made hold again as it did
+                    told, state = False, ""
+                assert a.previous == state
+                assert a.state in LEGAL[state], (state, a)
+                told = told or a.notify
+                state = a.state
+                if a.state in ENDED:
+                    assert a.notify == told, steps
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(
+    max_examples=int(os.environ.get("PROBESTREAM_EXAMPLES", "60")),
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
