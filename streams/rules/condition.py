@@ -34,7 +34,7 @@ Aggregate = Annotated[
     WithJsonSchema({"anyOf": [{"enum": list(AGGREGATES)}, {"type": "string", "pattern": r"^p\d{1,2}(\.\d{1,3})?$"}]}),
 ]
 Threshold = Annotated[float, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})]
-MOST_CONDITIONS = 32
+MOST_WORDS = 64  # conditions, and what joins them
 RECOVERY_FAILED = "recovery_failed"
 
 
@@ -198,8 +198,8 @@ class Condition(Settings):
             leaves = list(self.leaves())
             # What a rule of several looks at first is what it is known by, beside the whole.
             self.__dict__.update({name: getattr(leaves[0], name) for name in LEAF if name != "min_samples"})
-            if len(leaves) > MOST_CONDITIONS:
-                return [((), f"{len(leaves)} conditions are too many for one rule: at most {MOST_CONDITIONS}")]
+            if self.size > MOST_WORDS:
+                return [((), f"{len(leaves)} conditions are too many for one rule: at most about {MOST_WORDS // 2}")]
             return []
         if self.transition is not None:
             goals = self.transition.goals
@@ -235,6 +235,16 @@ class Condition(Settings):
     def parts(self) -> tuple[Condition, ...]:
         """What it is made of."""
         return (*self.all_, *self.any_, *((self.not_,) if self.not_ else ()))
+
+    @property
+    def size(self) -> int:
+        """How many conditions, and how many and, or, not between them."""
+        if self.transition is not None:
+            change = self.transition
+            return 2 * (len(change.goals) + len(change.origins) + change.recovery_failed) - 1
+        if self.not_ is not None:
+            return 1 + self.not_.size
+        return sum(p.size for p in self.parts) + len(self.parts) - 1 if self.compound else 1
 
     def leaves(self) -> Iterator[Condition]:
         """Every condition that is not made of others, in order."""

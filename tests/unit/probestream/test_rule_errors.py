@@ -54,7 +54,7 @@ UP = "{name: a, metric: up, operator: '==', value: 0}"
         ("  - name: r\n    all: ['up == 0', 'up =']", "3:27: rules[0].all[1].expr: ends where a value is wanted"),
         ("  - {name: r, any: [{metric: latency, value: 5}, {metric: latency, valu: 5}]}", "rules[0].any[1].valu: unknown field; did you mean value?"),
         ("  - {name: r, all: ['db.status == unhealthy', 'up == 0']}", "give db a rule of its own, join them by alerts"),
-        ("  - {name: r, all: [" + ", ".join(["up == 0"] * 33) + "]}", "33 conditions are too many for one rule: at most 32"),
+        ("  - {name: r, all: [" + ", ".join(["up == 0"] * 33) + "]}", "33 conditions are too many for one rule: at most about 32"),
         ("  - name: r\n    condition:\n      metric: latency\n      operator: is\n      value: 5\n      duration: 5x", "7:7: rules[0].condition.duration: '5x' is no duration"),
         ("  - {name: r, metric: up, condition: {metric: up, value: 0}}", "2:15: rules[0].metric: condition.metric is given as well"),
         ("  - {name: r, condition: {metric: up, value: 0, durations: 3}}", "2:49: rules[0].condition.durations: unknown field; did you mean duration?"),

@@ -75,6 +75,7 @@ def test_tables_mean_what_the_rules_say(trees, seed):
         for i, (tree, least) in enumerate(trees)
     ]
     conditions = compile_rules(rules)
+    assert np.diff(conditions.start).tolist() == [r.size for r in rules]
     by_model, by_tables = set(), set()
     for moment in range(6):
         now = world((seed, moment))
