@@ -130,7 +130,7 @@ class Fold:
         self._sets = RuleSets(rules)
         self._tables: Rules | None = None
         self._made = -1
-        self._out = judge.fresh_changes(_ROOM + len(rules) + 1, max(len(conditions.kind), 1))
+        self._out = judge.fresh_changes(_ROOM, len(rules), len(conditions.tokens))
         self._scratch = np.zeros(2 * max(len(conditions.kind), 1))
         self._truths = np.zeros(max(len(conditions.kind), 1), np.uint8)
         self._stack = np.zeros(MOST_TOKENS, np.uint8)

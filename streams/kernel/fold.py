@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streams.kernel import baseline, change, flat as flat_line, forecast, panes, robust, seasonal, sketch, surprise
 from streams.kernel.jit import lean
-from streams.kernel.judge import BY_SAMPLE, BY_STATUS, BY_TIME, Changes, Rules, judge
+from streams.kernel.judge import BY_SAMPLE, BY_STATUS, BY_TIME, Changes, Rules, has_room, judge
 from streams.kernel.scan import Flat
 from streams.kernel.state import (
     BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, DEGRADED, DUPLICATES, ERROR_BASELINE, FAILURES, FLAT, FORECAST, FREE_ROWS,
@@ -18,7 +18,6 @@ from streams.kernel.state import (
 
 LATENCY_FLOOR_MS = 2.0
 FIELD_FLOOR = 1e-9
-SEEN_ROOM = 4096  # conditions of all rules of one target
 MOST_LATENCY_MS = 1e9
 MOST_VALUE = 1e30
 
@@ -36,7 +35,7 @@ def _new_row(state: State, target: int, metric: int) -> int:
     else:
         row = state.clock[ROWS]
         state.clock[ROWS] = row + 1
-    state.dirty.names[row // BLOCK] = 1
+    state.dirty.names[row // BLOCK] = state.dirty.latest[row // BLOCK] = 1
     state.series.target[row], state.series.metric[row] = target, metric
     keep_row(state.index, target, metric, row)
     return row
@@ -54,6 +53,9 @@ def _new_target(state: State, name: int, rule_set: int) -> int:
     place[NAME], place[RULE_SET] = name, rule_set
     place[MAIN] = state.targets.row_of[target, 0] = _new_row(state, target, 0)
     state.targets.flag[target, LIVE] = 1
+    # Absence counts from the first that is known of it.
+    num = state.series.num[place[MAIN]]
+    num[SEEN_AT] = num[OK_AT] = state.clock[NOW]
     return target
 
 
@@ -245,7 +247,6 @@ def fold(
     the numbers of samples with which their target's text changed,
     after how many they are. FULL: `out` has no room; GROW: the state has none.
     """
-    room = len(out.what) - len(rules.kind) - 1
     for r in range(since, until):
         start = flat.first[r]
         first = since_sample if r == since and since_sample > start else start
@@ -259,7 +260,7 @@ def fold(
                 state.clock[HEAD] = head
                 state.clock[TICKED] = 0
             while state.clock[TICKED] < state.clock[TARGETS]:
-                if out.used[0] >= room or out.used[1] + SEEN_ROOM > len(out.seen):
+                if not has_room(rules, out):
                     return FULL, r, first
                 target = state.clock[TICKED]
                 if state.targets.flag[target, LIVE] and rules.set_look[state.targets.place[target, RULE_SET]] & BY_TIME:
@@ -287,7 +288,7 @@ def fold(
                 continue
             if state.clock[ROWS] + 1 + columns > len(state.series.num) or state.clock[TARGETS] >= len(state.targets.num):
                 return GROW, r, i
-            if out.used[0] >= room or out.used[1] + SEEN_ROOM > len(out.seen):
+            if not has_room(rules, out):
                 return FULL, r, i
             target = target_of[name]
             if target < 0:
@@ -325,4 +326,6 @@ def fold(
                 _take(state, row, False, time, True, value)
             judge(state, rules, target, r, i, time, out, scratch, truths, stack, BY_SAMPLE)
             _status(state, rules, target, r, i, time, out, scratch, truths, stack)
+        # Targets that this record brought are looked at by time from the next pane on, as after a restart.
+        state.clock[TICKED] = state.clock[TARGETS]
     return DONE, until, 0

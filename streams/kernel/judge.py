@@ -11,8 +11,8 @@ from streams.kernel import baseline, forecast, kinds, panes, sketch, surprise
 from streams.kernel.jit import lean
 from streams.kernel.panes import LEAST, MOST
 from streams.kernel.state import (
-    BASELINE, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, ERROR_BASELINE, FAILURES, FALSE, FLAT, FORECAST, HEAD, NOW,
-    OK, OK_AT, PREVIOUS, ROBUST, RULE_SET, SEASON, SEEN_AT, STATUS, TRUE, UNSURE, VALUE, WARNS, Z, State,
+    BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, ERROR_BASELINE, FAILURES, FALSE, FLAT, FORECAST, HEAD,
+    MAIN, NOW, OK, OK_AT, PREVIOUS, ROBUST, RULE_SET, SEASON, SEEN_AT, SKETCHED, STATUS, TRUE, UNSURE, VALUE, WARNS, Z, State,
 )  # fmt: skip
 
 MOST_TOKENS = 256
@@ -62,15 +62,23 @@ class Changes(NamedTuple):
     used: NDArray[np.int64]
 
 
-def fresh_changes(entries: int, conditions: int) -> Changes:
-    """Room for so many changes, of rules of at most so many conditions in all."""
+def fresh_changes(entries: int, rules: int, tokens: int) -> Changes:
+    """Room for so many changes beside those that one sample can bring with rules of so many tokens in all."""
+    entries += 2 * rules + 1
     return Changes(
         np.zeros((entries, 5), np.int64),
         np.zeros((entries, 3)),
         np.zeros(entries + 1, np.int64),
-        np.zeros((entries * min(conditions, 16) + MOST_TOKENS, 3)),
+        np.zeros((entries * min(max(tokens, 1), 16) + 2 * tokens, 3)),
         np.zeros(2, np.int64),
     )
+
+
+@lean
+def has_room(rules: Rules, out: Changes) -> bool:
+    """Whether `out` holds whatever one more sample brings: each rule at most twice, before and after the status."""
+    entries, seen = 2 * len(rules.look), 2 * len(rules.tokens)
+    return out.used[0] + entries < len(out.what) and out.used[1] + seen <= len(out.seen)
 
 
 @lean
@@ -96,26 +104,38 @@ def normal_errors(state: State, target: int, row: int) -> float:
 
 
 @lean
+def _quantile(state: State, row: int, w: int, q: float) -> float:
+    """Quantile `q` of the values in window `w`; NaN without one, and where no sketches are kept."""
+    if state.layout[SKETCHED] < 0:
+        return np.nan
+    step = panes.STEPS[state.ring.tier[w]]
+    newest = state.clock[HEAD] // step
+    first, last = (newest - state.ring.length[w] + 1) * step, (newest + 1) * step - 1
+    return sketch.quantile(state.sketch, row, first, last, q)
+
+
+@lean
 def value_of(state: State, rules: Rules, c: int, target: int, row: int) -> tuple[float, float]:
     """What condition `c` sees, NaN where it is unknown, and how many samples stand behind it."""
     kind, head, now = rules.kind[c], state.clock[HEAD], np.float64(state.clock[NOW])
     if kind == kinds.STATUS:
         return np.float64(state.targets.flag[target, STATUS]), 1.0
     if kind == kinds.PREVIOUS:
-        return np.float64(state.targets.flag[target, PREVIOUS]), 1.0
+        before, unknown = state.targets.flag[target, PREVIOUS], rules.param[c]
+        if unknown >= 0 and (np.int64(unknown) >> np.int64(before)) & 1:
+            return np.nan, 1.0
+        return np.float64(before), 1.0
     if row < 0:
         return np.nan, 0.0
     num = state.series.num[row]
     if rules.window[c] >= 0:
         w = rules.window[c]
-        if kind == kinds.QUANTILE:
-            tier = state.ring.tier[w]
-            step = panes.STEPS[tier]
-            newest = head // step
-            found = sketch.quantile(
-                state.sketch, row, (newest - state.ring.length[w] + 1) * step, (newest + 1) * step - 1, rules.param[c]
-            )
+        # A ratio with a parameter is that quantile's.
+        if kind == kinds.QUANTILE or (kind == kinds.RATIO and rules.param[c] >= 0):
             panes.close(state.ring, row, head)
+            found = _quantile(state, row, w, rules.param[c])
+            if kind == kinds.RATIO:
+                found /= normal(state, row)
             return found, panes.window(state.ring, row, w, head)[2]
         if kind == kinds.MIN or kind == kinds.MAX:  # noqa: PLR1714 - compiled
             panes.close(state.ring, row, head)
@@ -254,7 +274,10 @@ def judge(
                 continue
             limit = rules.recovery[c] if targets.truth[target, c] == TRUE else rules.threshold[c]
             truths[c] = TRUE if compare(rules.operator[c], value, limit) else FALSE
-            targets.truth[target, c] = truths[c]
+            if truths[c] != targets.truth[target, c]:
+                targets.truth[target, c] = truths[c]
+                # Time alone may do this, and leave the rule as it is.
+                state.dirty.latest[targets.place[target, MAIN] // BLOCK] = 1
         outcome = _outcome(rules, rule, truths, stack)
         if outcome == UNSURE or outcome == targets.holds[target, rule]:
             continue

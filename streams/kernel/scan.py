@@ -50,6 +50,7 @@ class Flat(NamedTuple):
 def fresh(records: int, samples: int, size: int) -> Flat:
     """Empty arrays with room for so many records and samples, of `size` bytes in all."""
     values = size // 8 + 1
+    columns = size // 3 + 1  # of an empty batch: length, a letter, count
     return Flat(
         np.zeros(records + 1, np.int64),
         np.zeros(records, np.uint64),
@@ -60,8 +61,8 @@ def fresh(records: int, samples: int, size: int) -> Flat:
         np.empty(samples),
         np.empty(samples, np.int64),
         np.zeros(records + 1, np.int64),
-        np.empty(size // 4 + 1, np.int64),
-        np.empty(size // 4 + 1, np.int64),
+        np.empty(columns, np.int64),
+        np.empty(columns, np.int64),
         np.empty(values),
         np.empty((size // 3 + 1, 4), np.int64),
         np.zeros(4, np.int64),
@@ -99,7 +100,8 @@ def _items(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     if at >= 0 and count < 0:
         _, at = _long(data, at, end)
         count = -count
-    return count, at
+    # Of the least number there is no positive one.
+    return (count, at) if count >= 0 else (0, -1)
 
 
 @lean
