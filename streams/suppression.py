@@ -16,6 +16,7 @@ from streams.causes import Causes, DependencySettings
 from streams.control import Controls
 from streams.dependencies import Dependencies, DependencyError, Dependent
 from streams.inhibition import Inhibitor, InhibitRule
+from streams.label_index import LabelIndex
 from streams.maintenance import Window
 from streams.silences import DeclaredSilence, Silence
 
@@ -74,7 +75,9 @@ class Suppressions:
         self._causes = Causes(self.dependencies, settings or DependencySettings())
         self._controls = Controls()
         self._windows = {w.name: w for w in maintenance}
-        self._silences: dict[str, Silence] = {s.name: s for s in silences}
+        self._silences: LabelIndex[Silence] = LabelIndex()
+        for silence in silences:
+            self._silences.put(silence.name, silence.matchers, silence)
         # By alert: what hits its labels whatever the time; dropped when silences or windows change.
         self._hits: dict[str, tuple[Mapping[str, str], list[tuple[str, Silence]], list[tuple[str, Window]]]] = {}
 
@@ -87,10 +90,12 @@ class Suppressions:
             return
         self._hits.clear()
         value = self._controls.value(record.kind, record.id)
-        held: dict[str, Silence] | dict[str, Window] = self._silences if record.kind == "silence" else self._windows
-        held.pop(record.id, None)
+        if record.kind == "silence":
+            self._silences.drop(record.id)
+        else:
+            self._windows.pop(record.id, None)
         if isinstance(value, Silence):
-            self._silences[record.id] = value
+            self._silences.put(record.id, value.matchers, value)
         elif isinstance(value, Window):
             self._windows[record.id] = value
 
@@ -128,7 +133,7 @@ class Suppressions:
             labels = _labels(alert)
             known = (
                 alert.labels,
-                [(key, s) for key, s in self._silences.items() if s.hits(labels)],
+                list(self._silences.hits(labels)),
                 [(key, w) for key, w in self._windows.items() if w.hits(alert.target, labels)],
             )
             self._hits[alert.id] = known
