@@ -157,10 +157,10 @@ class Tally:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
 
-    def shares(self) -> dict[str, float]:
-        """The numbers of a row of the tables; NaN where there is nothing to divide by."""
+    def shares(self) -> dict[str, float | None]:
+        """The numbers of a row of the tables; None where there is nothing to divide by."""
         n = self.incidents or math.nan
-        return {
+        row = {
             "incidents": self.incidents,
             "found": self.found / n,
             "in_time": self.in_time / n,
@@ -172,6 +172,7 @@ class Tally:
             "false_per_million": 1e6 * self.false / (self.clean or math.nan),
             "held_when_normal": self.held / (self.clean or math.nan),
         }
+        return {name: None if math.isnan(number) else number for name, number in row.items()}
 
 
 def judge(series: Iterable[Series]) -> tuple[dict[str, Tally], dict[str, Tally], dict[str, Tally]]:
@@ -209,7 +210,7 @@ def show(title: str, rows: dict[str, Tally]) -> None:
     print(f"\n{title:30}" + "".join(f"{name.replace('_', ' '):>{len(form.format(0)) + 2}}" for name, form in COLUMNS))
     for name, tally in rows.items():
         shares = tally.shares()
-        cells = ("-".rjust(len(f.format(0))) if math.isnan(shares[c]) else f.format(shares[c]) for c, f in COLUMNS)
+        cells = ("-".rjust(len(f.format(0))) if shares[c] is None else f.format(shares[c]) for c, f in COLUMNS)
         print(f"{name:30}" + "".join(f"  {cell}" for cell in cells))
 
 

@@ -8,8 +8,8 @@ for the spread is after Hawkins, "A CUSUM for a scale parameter", Journal of Qua
 resemble their predecessors would add up without any change. For the level each counts only (1 - rho) / (1 + rho), where
 neighbours are correlated by rho: in the long run their variance is greater by the inverse, and so false alarms stay as
 rare (Johnson and Bagshaw, "The effect of serial correlation on the performance of CUSUM tests", Technometrics 16,
-1974). For the spread what is new in them is taken, the residual of a first-order autoregression (Lu and Reynolds, "CUSUM
-charts for monitoring an autocorrelated process", Journal of Quality Technology 33, 2001).
+1974). For the spread what is new in them is taken, the residual of a first-order autoregression (Lu and Reynolds,
+"CUSUM charts for monitoring an autocorrelated process", Journal of Quality Technology 33, 2001).
 """
 
 from __future__ import annotations
