@@ -23,6 +23,7 @@ def check(
     from dataclasses import asdict  # noqa: PLC0415
 
     from probestream.config import ConfigError, load  # noqa: PLC0415
+    from streams.rules.expand import written_name  # noqa: PLC0415
 
     path = config_path(config)
     shown = config if config is not None else path
@@ -36,7 +37,7 @@ def check(
         raise UsageProblem(f"{error}\n{count} problem{'s' if count > 1 else ''}") from None
     counts = {
         "targets": len(settings.targets),
-        "rules": len(settings.rules),
+        "rules": len({written_name(r) for r in settings.rules}),
         "receivers": len(settings.receivers),
     }
     if as_json:

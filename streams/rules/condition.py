@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import (
     BeforeValidator,
     Field,
@@ -42,6 +44,9 @@ def _symbol(text: object) -> object:
     return OPERATORS.get(text, text) if isinstance(text, str) else text
 
 
+_RANDOM = re.compile(r"(?i)(?<![a-z])[hr](?![a-z])")
+
+
 class Schedule(Settings):
     """When a run is due, and how long it may be late."""
 
@@ -58,8 +63,12 @@ class Schedule(Settings):
             raise ValueError(
                 f"{text!r} has {len(text.split())} fields, a cron expression has 5: 0 3 * * * is 03:00 daily"
             )
+        if _RANDOM.search(text):
+            raise ValueError(f"{text!r}: H and R are another time on each worker; write the minute or hour itself")
         try:
-            croniter(text)
+            croniter(text, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
+        except CroniterBadDateError as error:
+            raise ValueError(f"{text!r} never comes: there is no such day") from error
         except (ValueError, KeyError) as error:
             raise ValueError(f"{text!r} is no cron expression: {error}") from error
         return text

@@ -69,6 +69,8 @@ UP = "{name: a, metric: up, operator: '==', value: 0}"
         ("  - {name: r, metric: missed, value: 1}", "missed needs a schedule"),
         ("  - {name: r, schedule: {cron: '61 3 * * *'}}", "2:26: rules[0].schedule.cron: '61 3 * * *' is no cron expression"),
         ("  - {name: r, schedule: {cron: '0 3 * * *', zone: Europe/Berln}}", "2:45: rules[0].schedule.zone: 'Europe/Berln' is no time zone; did you mean Europe/Berlin?"),
+        ("  - {name: r, schedule: {cron: '0 0 30 2 *'}}", "rules[0].schedule.cron: '0 0 30 2 *' never comes: there is no such day"),
+        ("  - {name: r, schedule: {cron: 'R 3 * * mon'}}", "H and R are another time on each worker"),
         ("  - {name: r, schedule: {cron: '0 3 * *'}}", "has 4 fields, a cron expression has 5"),
         ("  - {name: r, transition: {from: [healthy], to: [healthy, unhealthy]}}", "rules[0].transition.from: healthy is in from and in to"),
         ("  - {name: r, transition: {to: [unhealty]}}", "rules[0].transition.to[0]: 'unhealty' is no status"),
