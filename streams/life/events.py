@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from streams.life.life import FIRED, LOUD, alert_id, decided
+from streams.life.life import FIRED, KEPT_EPISODES, LOUD, alert_id, decided
 from streams.life.transitions import annotated, end, kept, settle, transition
 
 if TYPE_CHECKING:
@@ -88,11 +88,14 @@ def _known(life: Life, finding: Finding) -> bool:
 
 def _begin(life: Life, finding: Finding, policy: Policy, labels: Mapping[str, str], now: float) -> None:
     rule = policy.rule
-    episode = alert_id(life.rule, life.target, finding.time)
-    # An episode that begins at the time of the one before has its id: its transitions are numbered on.
-    life.number = life.number if episode == life.id else 0
-    life.taken = life.taken if episode == life.id else {}
-    life.id, life.began, life.since, life.changed, life.holds = episode, finding.time, now, now, True
+    began = finding.time
+    while (
+        began in life.begans
+    ):  # samples of equal time, or of a clock that went back: each episode has an id of its own
+        began += 1.0
+    life.begans = [*life.begans, began][-KEPT_EPISODES:]
+    life.id, life.number, life.taken = alert_id(life.rule, life.target, began), 0, {}
+    life.began, life.since, life.changed, life.holds = began, now, now, True
     life.fired = life.resolved = life.asked = life.last_told = life.snoozed_until = life.quiet = None
     life.told = life.owed = life.counted = life.flapping = False
     life.state, life.hand, life.step, life.receivers = "", "", 0, []

@@ -18,6 +18,7 @@ ACTIVE = ("pending", *FIRED)
 LOUD = ("firing", "escalated", "flapping")
 ENDED = ("resolved", "cancelled")
 KEPT_DECISIONS = 30
+KEPT_EPISODES = 50
 VERSION = 2
 
 
@@ -42,6 +43,7 @@ class Life:
     id: str = ""
     number: int = 0
     state: str = ""
+    begans: list[float] = field(default_factory=list)
     began: float = 0.0
     since: float = 0.0
     fired: float | None = None
@@ -96,6 +98,7 @@ class Life:
         if version == 1:
             told = values["state"] in ("firing", "acknowledged")
             life = cls(**values, holds=values["state"] in ("pending", "firing", "acknowledged"), told=told)
+            life.begans = [life.began] if life.id else []
             life.changed, life.counted = life.since, life.state != "pending"
             life.hand = "acknowledged" if life.state == "acknowledged" else ""
             life.asked = life.last_told = life.fired if life.state == "firing" else None

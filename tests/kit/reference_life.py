@@ -138,8 +138,7 @@ class Diary:
 
     def say(self, state: str, reason: str, at: float, *, told: bool, anew: bool = False) -> None:
         began = self.last("begins")["time"]
-        # Episodes that began at one time are one alert.
-        number = 1 + sum(line["began"] == began for line in self.said())
+        number = 1 + sum(line["what"] == "said" for line in self.episode())
         self.write(
             "said", at, state=state, previous=self.state(), reason=reason, told=told, anew=anew, number=number,
             began=began, step=self.steps(),
@@ -170,6 +169,9 @@ class Diary:
             self.write("holds again", at)
             self.settle("held_again_while_flapping" if self.flapping() else "held_again", at, always=True)
         elif holds and self.holding() is None:
+            taken = {x["time"] for x in self.lines if x["what"] == "begins"}
+            while time in taken:
+                time += 1
             self.write("begins", at, time=time)
             self.ripen(at)
         elif not holds and self.holding() is not None:

@@ -163,14 +163,15 @@ def test_log_made_anew_is_news():
     assert [s for _, s, _, _ in told(life)] == ["firing", "resolved"]
 
 
-def test_two_episodes_of_one_time_share_the_id_and_not_the_numbers():
-    """Samples of equal time make episodes of equal id: their transitions are numbered on, so none is taken for another."""
+@pytest.mark.parametrize("times", [(0, 0), (1, 0, 1)])
+def test_episodes_of_one_time_are_alerts_of_their_own(times):
+    """Samples of equal time, or of a clock that goes back and forth, make no two alerts with one id."""
     life = Life("shop", "down")
-    for offset, holds in enumerate([True, False, True, False]):
-        lifecycle.on_finding(life, finding(holds, T0, source_partition=0, source_offset=offset), AT_ONCE, {}, T0)
-    ids = {t["id"] for t in life.outbox}
-    assert len(ids) == 1
-    assert [n for n, _, _, _ in told(life)] == [1, 2, 3, 4]
+    for offset, (at, holds) in enumerate((at, holds) for at in times for holds in (True, False)):
+        seen = finding(holds, T0 + at, source_partition=0, source_offset=offset)
+        lifecycle.on_finding(life, seen, AT_ONCE, {}, T0)
+    assert len({t["id"] for t in life.outbox}) == len(times)
+    assert [n for n, _, _, _ in told(life)] == [1, 2] * len(times)
 
 
 def test_backlog_uses_no_duration_up():

@@ -1,0 +1,243 @@
+"""The whole life of an alert on real Kafka: silences, snoozes, escalation, groups, composites, deaths at each step."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+import yaml
+from aiokafka import AIOKafkaProducer
+
+from agents.alert.app import run
+from agents.alert.settings import AlertSettings
+from agents.crash import VARIABLE
+from agents.probe.settings import Target
+from schemas import Control, Finding, encode
+from streams.groups import finding_key
+from streams.kafka import producer_options
+from streams.rules import Rule
+from streams.topics import ALERTS, CONTROL, FINDINGS, full_name
+from streams.units import now_ms
+from tests.kit.process import RoleProcess
+from tests.kit.reader import reading
+from tests.kit.role import running, until
+
+TARGETS = tuple(
+    Target(name=n, labels={"region": "eu"}, http={"url": "http://127.0.0.1:1"}) for n in ("shop", "blog", "wiki")
+)
+DOWN = Rule(name="down", metric="up", operator="==", value=0, severity="critical")
+SLOW = Rule(name="slow", metric="latency", value=100)
+RULES = (DOWN, SLOW)
+
+
+class Feed:
+    """Writes findings as detect would, and control records as the gateway would."""
+
+    def __init__(self, kafka, producer):
+        self.kafka, self.producer = kafka, producer
+        self.versions: dict[tuple[str, str], int] = {}
+
+    async def finding(self, rule: Rule, holds: bool, target: str = "shop") -> None:
+        finding = Finding(
+            target=target, rule=rule.name, holds=holds, time=now_ms(), severity=rule.severity, metric="up",
+            aggregate="last", operator="==", threshold=0.0, value=0.0,
+        )  # fmt: skip
+        key = finding_key(rule, target, {"region": "eu"})
+        await self.producer.send_and_wait(full_name(self.kafka, FINDINGS), encode(finding), key=key.encode())
+
+    async def control(self, kind: str, key: str, *, deleted: bool = False, **body) -> None:
+        version = self.versions[kind, key] = self.versions.get((kind, key), 0) + 1
+        control = Control(
+            kind=kind,
+            id=key,
+            version=version,
+            deleted=deleted,
+            actor="ada",
+            at=now_ms(),
+            body=orjson.dumps(body).decode(),
+        )
+        await self.producer.send_and_wait(
+            full_name(self.kafka, CONTROL), encode(control), key=f"{kind}/{key}".encode(), partition=0
+        )
+
+
+@pytest.fixture
+async def feed(kafka):
+    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
+    await producer.start()
+    yield Feed(kafka, producer)
+    await producer.stop()
+
+
+def role(kafka, *rules, **settings):
+    return running(
+        run, kafka=kafka, settings=AlertSettings(tick=0.05, **settings), targets=TARGETS, rules=rules or RULES
+    )
+
+
+def told(alerts) -> list[tuple[str, str, bool]]:
+    return [(a.rule, a.state, a.notify) for a in alerts]
+
+
+async def test_silence_read_before_anything_is_told(kafka, feed):
+    """A silence written while the role was down hides what fires at its start; withdrawn, the alert is told."""
+    until_ = now_ms() + 3_600_000
+    await feed.control("silence", "s1", matchers=["rule=down"], starts=now_ms() - 1000, ends=until_, comment="deploy")
+    await feed.finding(DOWN, True)
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        (hidden,) = await seen.wait(ALERTS, 1)
+        assert (hidden.state, hidden.reason, hidden.by, hidden.until, hidden.notify) == (
+            "suppressed", "silenced", "s1", until_, False,
+        )  # fmt: skip
+        await feed.control("silence", "s1", deleted=True)
+        assert told((await seen.wait(ALERTS, 2))[1:]) == [("down", "firing", True)]
+
+
+async def test_snooze_wakes_over_a_restart_and_hand_made_end_is_told(kafka, feed):
+    """A snooze ends at its time though the role was restarted meanwhile; resolved by hand, people are told."""
+    async with reading(kafka, ALERTS) as seen:
+        async with role(kafka):
+            await feed.finding(DOWN, True)
+            (fired,) = await seen.wait(ALERTS, 1)
+            await feed.control("snooze", fired.id, until=now_ms() + 3000, comment="lunch")
+            await seen.wait(ALERTS, 2)
+        async with role(kafka):
+            woken = (await seen.wait(ALERTS, 3))[2]
+            assert (woken.reason, woken.notify) == ("snooze_over", True)
+            assert woken.at >= seen[ALERTS][1].until
+            await feed.control("resolve", fired.id, comment="known")
+            ended = (await seen.wait(ALERTS, 4))[3]
+            assert (ended.state, ended.actor, ended.comment, ended.notify) == ("resolved", "ada", "known", True)
+
+
+async def test_nobody_answers(kafka, feed):
+    """Unacknowledged, it escalates step by step with the receivers of each step, and then reminds."""
+    rule = Rule(
+        name="down", metric="up", operator="==", value=0, severity="critical",
+        escalate=[{"after": "200ms", "receivers": ["lead"]}, {"after": "400ms", "receivers": ["boss"]}],
+    )  # fmt: skip
+    async with reading(kafka, ALERTS) as seen, role(kafka, rule, remind="500ms"):
+        await feed.finding(rule, True)
+        alerts = await seen.wait(ALERTS, 4)
+        assert [(a.state, a.reason, a.step, a.receivers) for a in alerts[:4]] == [
+            ("firing", "held_at_once", 0, []),
+            ("escalated", "not_acknowledged_in_time", 1, ["lead"]),
+            ("escalated", "not_acknowledged_in_time", 2, ["lead", "boss"]),
+            ("escalated", "reminder", 2, ["lead", "boss"]),
+        ]
+        assert all(a.notify for a in alerts[:4])
+
+
+async def test_group_and_composite(kafka, feed):
+    """Two of three targets are one alert with its members; a rule on two alerts fires while both do, over partitions."""
+    most = Rule(name="most", metric="up", operator="==", value=0, at_least=2, group_by=["region"])
+    both = Rule(name="both", alerts={"all": ["down", "slow"]}, severity="critical")
+    rules = (DOWN, SLOW, most, both)
+    async with reading(kafka, ALERTS) as seen:
+        async with role(kafka, *rules):
+            for target in ("shop", "blog"):
+                await feed.finding(most, True, target)
+            (group,) = await seen.wait(ALERTS, 1)
+            assert (group.target, group.members, group.member_count, group.member_total) == (
+                "group:region=eu", ["blog", "shop"], 2, 3,
+            )  # fmt: skip
+            await feed.finding(DOWN, True)
+            await feed.finding(SLOW, True)
+            alerts = await seen.wait(ALERTS, lambda got: any(a.rule == "both" for a in got))
+            assert told(a for a in alerts if a.rule == "both") == [("both", "firing", True)]
+        async with role(kafka, *rules):
+            await feed.finding(SLOW, False)
+            alerts = await seen.wait(ALERTS, lambda got: sum(a.rule == "both" for a in got) == 2)
+            assert told(a for a in alerts if a.rule == "both")[1:] == [("both", "resolved", True)]
+
+
+async def test_rule_of_the_control_topic_comes_and_goes(kafka, feed):
+    """A rule written at run time is known to the role; withdrawn, its alert resolves and says why."""
+    body = {"name": "hot", "metric": "up", "operator": "==", "value": 0, "severity": "critical"}
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        await feed.control("rule", "hot", **body)
+        await feed.finding(Rule(**body), True)
+        await seen.wait(ALERTS, 1)
+        await feed.control("rule", "hot", deleted=True)
+        ended = (await seen.wait(ALERTS, 2))[1]
+        assert (ended.state, ended.reason, ended.notify) == ("resolved", "rule_removed", True)
+
+
+STEPS = ("begun", "storing", "stored", "telling", "told", "let_go")
+
+
+@pytest.mark.parametrize("passage", [1, 2])
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_each_step_of_a_flush(kafka, feed, tmp_path, step, passage, monkeypatch):
+    """SIGKILL at a named step: after the restart every transition is on `alerts` once, with whole numbers."""
+    config = tmp_path / "probestream.yaml"
+    plain = {"name": "down", "metric": "up", "operator": "==", "value": 0, "severity": "critical"}
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "kafka": {"prefix": kafka.prefix, "partitions": kafka.partitions},
+                "targets": [{"name": t.name, "http": {"url": "http://127.0.0.1:1"}} for t in TARGETS],
+                "rules": [plain],
+                "alert": {"tick": "50ms"},
+            }
+        )
+    )
+    process = RoleProcess("alert", config, kafka, tmp_path / "data")
+    monkeypatch.setenv(VARIABLE, f"alert.flush.{step}:{passage}")
+    async with reading(kafka, ALERTS) as seen:
+        try:
+            await process.start()
+            for holds in (True, False) if passage == 2 else (True,):
+                for target in TARGETS:
+                    await feed.finding(DOWN, holds, target.name)
+                if holds and passage == 2:  # the next findings are in a flush of their own
+                    await until(lambda: process.process.returncode is not None or len(seen[ALERTS]) == len(TARGETS), 20)
+            await until(lambda: process.process.returncode is not None, 20, "it was not killed")
+            assert process.process.returncode == -9
+            monkeypatch.delenv(VARIABLE)
+            await process.start()
+            if passage == 1:
+                for target in TARGETS:
+                    await feed.finding(DOWN, False, target.name)
+            await seen.wait(ALERTS, 2 * len(TARGETS))
+            assert await process.stop() == 0
+        finally:
+            await process.kill()
+    by_target: dict[str, list] = {}
+    for alert in seen[ALERTS]:
+        by_target.setdefault(alert.target, []).append((alert.number, alert.state, alert.notify))
+    assert by_target == {t.name: [(1, "firing", True), (2, "resolved", True)] for t in TARGETS}
+
+
+async def test_acknowledgement_of_what_ended_is_not_kept_for_ever(kafka, feed):
+    """When the next episode begins, what people asked of the last one is taken off the control topic."""
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        await feed.finding(DOWN, True)
+        (fired,) = await seen.wait(ALERTS, 1)
+        await feed.control("ack", fired.id, comment="on it")
+        await seen.wait(ALERTS, 2)
+        await feed.finding(DOWN, False)
+        await feed.finding(DOWN, True)
+        await seen.wait(ALERTS, 4)
+        removed = await until(lambda: _removed(kafka), 15, "no tombstone")
+        assert removed == [f"ack/{fired.id}".encode()]
+
+
+async def _removed(kafka) -> list[bytes]:
+    from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: PLC0415
+
+    from streams.kafka import consumer_options  # noqa: PLC0415
+
+    tp = TopicPartition(full_name(kafka, CONTROL), 0)
+    consumer = AIOKafkaConsumer(**consumer_options(kafka, "test-control"))
+    await consumer.start()
+    try:
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end = (await consumer.end_offsets([tp]))[tp]
+        found = []
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [r.key for r in records if r.value is None]
+        return found
+    finally:
+        await consumer.stop()
