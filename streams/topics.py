@@ -63,7 +63,14 @@ ROLLUPS = Topic("rollups", "rollup", "partition/block/pane", 35, ("detect",), ("
 HEALTH = Topic("health", "health", "target", None, ("detect",), ("history", "gateway"), compacted=True)
 FINDINGS = Topic("findings", "finding", "target + rule", 7, ("detect",), ("alert",))
 CONTROL = Topic(
-    "control", "control", "kind/id", None, ("gateway",), ("probe", "alert", "gateway"), spread=False, compacted=True
+    "control",
+    "control",
+    "kind/id",
+    None,
+    ("gateway", "cli", "supervisor"),
+    ("detect", "alert", "gateway"),
+    spread=False,
+    compacted=True,
 )
 ALERT_STATE = Topic(
     "alert-state",
@@ -91,7 +98,7 @@ DEAD_LETTERS = Topic(
     "dead_letter",
     "none",
     35,
-    ("logs", "detect", "alert", "notify", "history"),
+    ("logs", "detect", "alert", "notify", "history", "gateway"),
     ("gateway",),
     spread=False,
     max_record_bytes=8 * 1024 * 1024,

@@ -18,6 +18,7 @@ from agents.gateway.api import alerts, health, live, logs, operations, people, q
 from agents.gateway.api import rules as rule_routes
 from agents.gateway.api.page import Page, is_page
 from agents.gateway.archive import Archive
+from agents.gateway.clerk import run_clerk
 from agents.gateway.context import Gateway
 from agents.gateway.controls import Controls
 from agents.gateway.errors import install
@@ -96,16 +97,17 @@ async def run(
     serving = asyncio.create_task(web.serve(sockets=[sock]), name="gateway-server")
     reading = asyncio.create_task(tail.run(stop), name="gateway-tail")
     beating = asyncio.create_task(_beat(gateway), name="gateway-beat")
+    clerk = asyncio.create_task(run_clerk(kafka), name="gateway-clerk")
     stopping = asyncio.create_task(stop.wait())
     _log.info("listening on http://%s:%d", settings.host, sock.getsockname()[1])
     try:
-        done, _ = await asyncio.wait({serving, reading, beating, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({serving, reading, beating, clerk, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in done - {stopping}:
             if not stop.is_set():
                 task.result()
                 raise RuntimeError(f"{task.get_name()} ended")
     finally:
-        await _close(gateway, web, serving, [reading, beating, stopping])
+        await _close(gateway, web, serving, [reading, beating, clerk, stopping])
 
 
 def build(gateway: Gateway) -> FastAPI:

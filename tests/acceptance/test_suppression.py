@@ -1,0 +1,151 @@
+"""Silences, windows, causes and inhibitions, from the control topic to what the alert role tells."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from agents.alert.app import run
+from agents.alert.settings import AlertSettings
+from agents.probe.settings import Target
+from schemas import Control, Finding, encode
+from streams.causes import DependencySettings
+from streams.control_client import ControlClient
+from streams.dependencies import Dependencies
+from streams.inhibition import InhibitRule
+from streams.kafka import producer_options
+from streams.rules import Rule
+from streams.suppression import Suppressions
+from streams.topics import ALERTS, DEAD_LETTERS, FINDINGS, full_name
+from streams.units import now_ms
+from tests.kit.gateway import gateway
+from tests.kit.reader import reading
+from tests.kit.records import writer
+from tests.kit.role import running
+
+TARGETS = (
+    Target(name="host", labels={"team": "web"}, push={}),
+    Target(name="shop", labels={"team": "web"}, depends_on=("host",), push={}),
+    Target(name="db", labels={"team": "data"}, push={}),
+)
+DOWN = Rule(name="down", metric="up", operator="==", value=0, severity="critical")
+SLOW = Rule(name="slow", metric="latency", value=100, severity="warning")
+
+
+class Feed:
+    """Writes findings as detect would."""
+
+    def __init__(self, kafka, producer):
+        self.kafka, self.producer = kafka, producer
+
+    async def finding(self, rule: Rule, target: str, holds: bool = True) -> None:
+        finding = Finding(
+            target=target, rule=rule.name, holds=holds, time=now_ms(), severity=rule.severity, metric=rule.metric,
+            aggregate="last", operator=rule.operator, threshold=rule.value, value=0.0,
+        )  # fmt: skip
+        topic, key = full_name(self.kafka, FINDINGS), f"{target}/{rule.name}".encode()
+        await self.producer.send_and_wait(topic, encode(finding), key=key)
+
+
+@pytest.fixture
+async def feed(kafka):
+    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
+    await producer.start()
+    yield Feed(kafka, producer)
+    await producer.stop()
+
+
+@pytest.fixture
+async def client(kafka):
+    client = ControlClient(kafka)
+    yield client
+    await client.close()
+
+
+def role(kafka, **more):
+    suppressions = Suppressions(
+        dependencies=Dependencies(TARGETS), settings=DependencySettings(hold=1, longest_hold=5, settle=1), **more
+    )
+    return running(
+        run, kafka=kafka, settings=AlertSettings(tick=0.05), targets=TARGETS, rules=(DOWN, SLOW), suppressions=suppressions
+    )  # fmt: skip
+
+
+def latest(alerts, target, rule="down"):
+    mine = [a for a in alerts if (a.target, a.rule) == (target, rule)]
+    return mine[-1] if mine else None
+
+
+async def test_a_silence_holds_within_two_seconds_and_its_end_tells(kafka, feed, client):
+    """An alert in a silence is not told, is told when the silence is taken back, and both within two seconds."""
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        now = now_ms()
+        body = {"matchers": ["team=data"], "starts": now, "ends": now + 600_000}
+        await client.change("silence", "s1", body, 0, "ada")
+        await asyncio.sleep(0.5)  # the alert role reads another topic for findings: nothing says when it has this one
+        await feed.finding(DOWN, "db")
+        await feed.finding(DOWN, "host")
+        await seen.wait(ALERTS, lambda got: latest(got, "host") is not None)
+        quiet = latest(await seen.wait(ALERTS, lambda got: latest(got, "db") is not None), "db")
+        assert (quiet.state, quiet.notify) == ("suppressed", False)
+        assert not any(a.notify for a in seen[ALERTS] if a.target == "db")
+        assert latest(seen[ALERTS], "host").notify
+        began = time.monotonic()
+        await client.change("silence", "s1", None, 1, "ada")
+        await seen.wait(ALERTS, lambda got: any(a.notify for a in got if a.target == "db"))
+        assert time.monotonic() - began < 2.0
+        await feed.finding(DOWN, "db", False)
+        await seen.wait(ALERTS, lambda got: latest(got, "db").state == "resolved")
+
+
+async def test_what_depends_on_a_cause_is_not_told(kafka, feed):
+    """The service is noticed first, its host a moment later: only the host is told."""
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        await feed.finding(DOWN, "shop")
+        await feed.finding(DOWN, "host")
+        await seen.wait(ALERTS, lambda got: latest(got, "host") is not None and latest(got, "host").state == "firing")
+        await asyncio.sleep(1.5)  # longer than the hold: whatever would be told is told by now
+        assert {a.target for a in seen[ALERTS] if a.notify} == {"host"}
+        await feed.finding(DOWN, "shop", False)
+        await feed.finding(DOWN, "host", False)
+        await seen.wait(
+            ALERTS, lambda got: all(latest(got, t).state in ("resolved", "cancelled") for t in ("host", "shop"))
+        )
+        assert {a.target for a in seen[ALERTS] if a.notify} == {"host"}
+
+
+async def test_an_inhibited_alert_is_told_once_its_source_ends(kafka, feed):
+    """While the source fires the target is kept quiet; afterwards it speaks for itself."""
+    rule = InhibitRule(source_matchers=["alertname=down"], target_matchers=["alertname=slow"], equal=["target"])
+    async with reading(kafka, ALERTS) as seen, role(kafka, inhibit_rules=[rule]):
+        await feed.finding(DOWN, "db")
+        await seen.wait(ALERTS, lambda got: latest(got, "db") is not None)
+        await asyncio.sleep(0.5)  # another partition may hold the target: give its worker the news
+        await feed.finding(SLOW, "db")
+        await seen.wait(ALERTS, lambda got: latest(got, "db", "slow") is not None)
+        await asyncio.sleep(0.3)
+        assert not any(a.notify for a in seen[ALERTS] if a.rule == "slow")
+        await feed.finding(DOWN, "db", False)
+        await seen.wait(ALERTS, lambda got: any(a.notify for a in got if a.rule == "slow"))
+
+
+async def test_bad_control_records_are_dead_letters_once(kafka):
+    """Two gateways run, and each useless record of a stranger is one dead letter with its reason, over restarts too."""
+    async with reading(kafka, DEAD_LETTERS) as seen, writer(kafka) as stranger:
+        async with gateway(kafka), gateway(kafka):
+            await stranger.write(Control(kind="wish", id="x", version=1, actor="eve", at=now_ms()))
+            await stranger.write(
+                Control(kind="rule", id="x", version=1, actor="eve", at=now_ms(), body='{"metric": "up"}')
+            )
+            await stranger.raw("control", b"junk", b"rule/x")
+            letters = await seen.wait(DEAD_LETTERS, 3)
+            assert [(x.hop, x.reason) for x in letters] == [
+                ("gateway", "unknown_kind"), ("gateway", "bad_body"), ("gateway", "not_avro"),
+            ]  # fmt: skip
+            assert "value" in letters[1].error
+        async with gateway(kafka):
+            await stranger.raw("control", b"junk2", b"rule/x")
+            assert [x.value for x in (await seen.wait(DEAD_LETTERS, 4))[3:]] == [b"junk2"]
