@@ -163,7 +163,9 @@ async def test_a_new_error_becomes_an_alert_that_names_it(kafka: KafkaSettings, 
         role_process("logs", path, kafka, tmp_path / "logs"),
     ):
         await out.put(LogBatch(target="api", message=["INFO started", "ERROR payment 4711 declined by bank"]))
-        found = await read.wait(ALERTS, lambda got: any(a.state == "firing" for a in got), 30)
+        found = await read.wait(
+            ALERTS, lambda got: any(a.state == "firing" for a in got), 90
+        )  # detect may have to compile
     fired = next(a for a in found if a.state == "firing")
     assert (fired.rule, fired.target) == ("new-error", "api")
     assert "new error: ERROR payment <num> declined by bank" in fired.annotations["summary"]
