@@ -10,6 +10,7 @@ from agents.detect.worker import Worker
 from agents.watchdog import watch
 from streams.app import make_app, raw_topic, serve
 from streams.topics import SAMPLES, full_name
+from streams.warm import warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,9 @@ async def run(
 
     app.on_partitions_revoked.connect(on_revoked, weak=False)
 
+    # Compiling takes seconds at the very first start: not while partitions are ours and wait.
+    took = await asyncio.to_thread(warm)
+    log.info("compiled code is ready after %.1f s", took)
     await worker.start()
     tasks = [
         asyncio.create_task(_commit_by_timer(worker, failed)),

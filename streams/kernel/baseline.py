@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ RELEARN = 60
 FLOOR_SHARE = 0.05
 
 
-@lean
+@inlined
 def deviation(s: Floats, at: int, least: float) -> float:
     """Standard deviation, at least a twentieth of the mean and at least `least`.
 
@@ -36,7 +36,7 @@ def deviation(s: Floats, at: int, least: float) -> float:
     return float(max(math.sqrt(s[at + VARIANCE]), FLOOR_SHARE * abs(s[at + MEAN]), least))
 
 
-@lean
+@inlined
 def score(s: Floats, at: int, value: float, least: float) -> float:
     """z-score of `value`; NaN in the grace period of `GRACE` values and where there is no (finite) value.
 
@@ -47,7 +47,7 @@ def score(s: Floats, at: int, value: float, least: float) -> float:
     return float((value - s[at + MEAN]) / deviation(s, at, least))
 
 
-@lean
+@inlined
 def learn(s: Floats, at: int, value: float, z: float) -> None:
     """Fold `value`, whose score was `z`, into the baseline.
 
@@ -74,7 +74,7 @@ def learn(s: Floats, at: int, value: float, z: float) -> None:
     s[at + SEEN] = seen + 1.0
 
 
-@lean
+@inlined
 def update(s: Floats, at: int, value: float, least: float) -> float:
     """Score `value`, then learn it; the score."""
     z = score(s, at, value, least)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import baseline, change, flat as flat_line, forecast, panes, robust, seasonal, sketch, surprise
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 from streams.kernel.judge import BY_SAMPLE, BY_STATUS, BY_TIME, Changes, Rules, has_room, judge
 from streams.kernel.scan import Flat
 from streams.kernel.state import (
@@ -27,7 +27,7 @@ GOOD, BAD_VALUE, FUTURE, LATE, DUPLICATE, REFUSED_NAME = range(6)
 DONE, FULL, GROW = range(3)
 
 
-@lean
+@inlined
 def _new_row(state: State, target: int, metric: int) -> int:
     if state.clock[FREE_ROWS]:
         state.clock[FREE_ROWS] -= 1
@@ -41,7 +41,7 @@ def _new_row(state: State, target: int, metric: int) -> int:
     return row
 
 
-@lean
+@inlined
 def _new_target(state: State, name: int, rule_set: int) -> int:
     if state.clock[FREE_TARGETS]:
         state.clock[FREE_TARGETS] -= 1
@@ -59,7 +59,7 @@ def _new_target(state: State, name: int, rule_set: int) -> int:
     return target
 
 
-@lean
+@inlined
 def _known_before(state: State, target: int, probe: np.uint64, sequence: float) -> bool:
     """Whether this probe's sample was seen; remembers it. Of the 64 before the newest each is known.
 
@@ -102,7 +102,7 @@ def _known_before(state: State, target: int, probe: np.uint64, sequence: float) 
     return False
 
 
-@lean
+@inlined
 def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float) -> None:
     """Count one value of a series, and learn from it if it is its newest."""
     head, ring = state.clock[HEAD], state.ring
@@ -149,7 +149,7 @@ def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float
         forecast.update(num, at, sound, time)
 
 
-@lean
+@inlined
 def _season(state: State, row: int, time: float, value: float, least: float) -> None:
     """Gather the hour's mean; with the first value of another hour, learn it and look up what is usual now."""
     num = state.series.num[row]
@@ -170,14 +170,14 @@ def _season(state: State, row: int, time: float, value: float, least: float) -> 
         num[HOUR_COUNT] += 1.0
 
 
-@lean
+@inlined
 def fresh_declared(state: State, target: int, declared: NDArray[np.float64]) -> None:
     """Set what the configuration declares normal for a target: latency in ms and error rate, NaN where it is silent."""
     num = state.series.num[state.targets.place[target, MAIN]]
     num[DECLARED], num[DECLARED_ERRORS] = declared[0], declared[1]
 
 
-@lean
+@inlined
 def _status(
     state: State,
     rules: Rules,
@@ -206,7 +206,7 @@ def _status(
         judge(state, rules, target, record, sample, time, out, scratch, truths, stack, BY_STATUS)
 
 
-@lean
+@inlined
 def _sound(flat: Flat, record: int, i: int) -> bool:
     """Whether a sample's numbers can be reckoned with."""
     if not np.isfinite(flat.time[i]) or flat.value[i] < 0 or flat.value[i] > MOST_LATENCY_MS:

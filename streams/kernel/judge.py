@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import baseline, forecast, kinds, panes, sketch, surprise
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 from streams.kernel.panes import LEAST, MOST
 from streams.kernel.state import (
     BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, ERROR_BASELINE, FAILURES, FALSE, FLAT, FORECAST, HEAD,
@@ -81,7 +81,7 @@ def has_room(rules: Rules, out: Changes) -> bool:
     return out.used[0] + entries < len(out.what) and out.used[1] + seen <= len(out.seen)
 
 
-@lean
+@inlined
 def normal(state: State, row: int) -> float:
     """Baseline of a row: declared, else by hour of the week, else learnt; NaN in the grace period."""
     num = state.series.num[row]
@@ -94,7 +94,7 @@ def normal(state: State, row: int) -> float:
     return np.nan
 
 
-@lean
+@inlined
 def normal_errors(state: State, target: int, row: int) -> float:
     """Error rate that is normal for a target: declared, else learnt; NaN in the grace period."""
     declared = state.series.num[row, DECLARED_ERRORS]
@@ -114,7 +114,7 @@ def _quantile(state: State, row: int, w: int, q: float) -> float:
     return sketch.quantile(state.sketch, row, first, last, q)
 
 
-@lean
+@inlined
 def value_of(state: State, rules: Rules, c: int, target: int, row: int) -> tuple[float, float]:
     """What condition `c` sees, NaN where it is unknown, and how many samples stand behind it."""
     kind, head, now = rules.kind[c], state.clock[HEAD], np.float64(state.clock[NOW])
@@ -196,7 +196,7 @@ def value_of(state: State, rules: Rules, c: int, target: int, row: int) -> tuple
     return np.nan, 0.0
 
 
-@lean
+@inlined
 def compare(operator: int, value: float, threshold: float) -> bool:
     """Whether `value` stands in this relation to `threshold`."""
     if operator == kinds.GT:
@@ -212,7 +212,7 @@ def compare(operator: int, value: float, threshold: float) -> bool:
     return value != threshold
 
 
-@lean
+@inlined
 def _outcome(rules: Rules, rule: int, truths: NDArray[np.uint8], stack: NDArray[np.uint8]) -> int:
     """The rule's outcome over its conditions' truths, by the logic of Kleene: unsure only where it matters."""
     top = 0

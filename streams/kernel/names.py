@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 
 
 class Names(NamedTuple):
@@ -37,7 +37,7 @@ def _slots_for(names: int) -> int:
     return 1 << max(4, (2 * names).bit_length())
 
 
-@lean
+@inlined
 def hash_of(data: NDArray[np.uint8], start: int, end: int) -> np.uint64:
     """FNV-1a, 64 bits, folded. Source: Fowler, Noll, Vo, "The FNV non-cryptographic hash algorithm", RFC 9923."""
     h = np.uint64(0xCBF29CE484222325)
@@ -46,7 +46,7 @@ def hash_of(data: NDArray[np.uint8], start: int, end: int) -> np.uint64:
     return h ^ (h >> np.uint64(32))
 
 
-@lean
+@inlined
 def _same(names: Names, number: int, data: NDArray[np.uint8], start: int, end: int) -> bool:
     at = names.start[number]
     if names.start[number + 1] - at != end - start:
@@ -57,7 +57,7 @@ def _same(names: Names, number: int, data: NDArray[np.uint8], start: int, end: i
     return True
 
 
-@lean
+@inlined
 def find(names: Names, data: NDArray[np.uint8], start: int, end: int, guess: int) -> int:
     """Number of the name `data[start:end]`, -1 where there is none; `guess` is looked at first."""
     if 0 <= guess < names.count[0] and _same(names, guess, data, start, end):

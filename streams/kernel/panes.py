@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 
 PANE_MS = 10_000
 TIERS = 3
@@ -111,7 +111,7 @@ def advance(ring: Ring, head: int, to: int, rows: int) -> None:
             clear(ring, BASE[tier] + pane % slots, 0, rows)
 
 
-@lean
+@inlined
 def slot_of(pane: int, tier: int, head: int) -> int:
     """Slot of a pane of 10 s in a tier; -1 where the tier does not hold it."""
     own, newest = pane // STEPS[tier], head // STEPS[tier]
@@ -120,7 +120,7 @@ def slot_of(pane: int, tier: int, head: int) -> int:
     return BASE[tier] + own % SLOTS[tier]
 
 
-@lean
+@inlined
 def add(ring: Ring, row: int, slot: int, ok: bool, value: float) -> None:
     """Count a sample in a slot; NaN is no value."""
     cell = ring.part[slot, row]
@@ -137,7 +137,7 @@ def add(ring: Ring, row: int, slot: int, ok: bool, value: float) -> None:
             cell[MOST] = v
 
 
-@lean
+@inlined
 def close(ring: Ring, row: int, head: int) -> None:
     """Sum the panes behind the newest, for every window, where that is not done yet."""
     if ring.closed_at[row] == head:
@@ -157,7 +157,7 @@ def close(ring: Ring, row: int, head: int) -> None:
     ring.closed_at[row] = head
 
 
-@lean
+@inlined
 def window(ring: Ring, row: int, w: int, head: int) -> tuple[float, float, float, float]:
     """Count, errors, values and sum in window `w` of `row`, whose closed panes are summed."""
     tier = ring.tier[w]
@@ -171,7 +171,7 @@ def window(ring: Ring, row: int, w: int, head: int) -> tuple[float, float, float
     )
 
 
-@lean
+@inlined
 def extreme(ring: Ring, row: int, w: int, head: int, field: int) -> float:
     """Least (field LEAST) or greatest (field MOST) value in window `w`; NaN where there was none."""
     tier = ring.tier[w]

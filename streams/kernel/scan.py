@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import names as name_table
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 from streams.kernel.names import Names
 
 READ, OTHER, NEW_METRIC = 0, 1, 2
@@ -69,7 +69,7 @@ def fresh(records: int, samples: int, size: int) -> Flat:
     )
 
 
-@lean
+@inlined
 def _long(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """A zigzag variable-length integer at `at`, and where it ends; an end of -1 where it is cut off or too long."""
     value = np.uint64(0)
@@ -84,7 +84,7 @@ def _long(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return 0, -1
 
 
-@lean
+@inlined
 def _string(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """Start and end of a string's bytes; an end of -1 where there is none."""
     length, at = _long(data, at, end)
@@ -93,7 +93,7 @@ def _string(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return at, at + length
 
 
-@lean
+@inlined
 def _items(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """Count of an array's first block, 0 for an empty array, and where its items begin."""
     count, at = _long(data, at, end)
@@ -104,7 +104,7 @@ def _items(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return (count, at) if count >= 0 else (0, -1)
 
 
-@lean
+@inlined
 def _run(data: NDArray[np.uint8], at: int, end: int, width: int, want: int) -> tuple[int, int, int]:
     """Count, start and end of an array of `width`-byte items; -1 as end where it is not of `want` items or none."""
     count, start = _items(data, at, end)
@@ -118,13 +118,13 @@ def _run(data: NDArray[np.uint8], at: int, end: int, width: int, want: int) -> t
     return count, start, after + 1
 
 
-@lean
+@inlined
 def _copy(data: NDArray[np.uint8], at: int, out: NDArray[np.uint8], to: int, count: int) -> None:
     for i in range(count):
         out[to + i] = data[at + i]
 
 
-@lean
+@inlined
 def _fixed(data: NDArray[np.uint8], at: int, end: int, n: int, out: NDArray[np.uint8], to: int) -> int:
     """Copy an array of `n` doubles; where it ends, -1 where it does not fit, -2 where there are none."""
     count, start, after = _run(data, at, end, 8, n)

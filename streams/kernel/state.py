@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel import baseline, change, flat, forecast, kinds, panes, robust, seasonal, surprise
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 from streams.kernel.panes import Ring
 from streams.kernel.sketch_cells import Arena
 
@@ -245,7 +245,7 @@ def grown(state: State, rows: int, targets: int) -> State:
     return state
 
 
-@lean
+@inlined
 def find_row(index: Index, target: int, metric: int) -> int:
     """Row of a target's metric, -1 where it has none."""
     key = target << 20 | metric
@@ -275,3 +275,13 @@ def copy_index(old: Index, new: Index) -> None:
     for i in range(len(old.key)):
         if old.key[i] >= 0:
             keep_row(new, old.key[i] >> 20, old.key[i] & 0xFFFFF, old.row[i])
+
+
+@lean
+def reindex(index: Index, series: Series, rows: int) -> None:
+    """Make the index anew, of the rows below `rows` that are taken."""
+    for i in range(len(index.key)):
+        index.key[i] = -1
+    for row in range(rows):
+        if series.target[row] >= 0:
+            keep_row(index, series.target[row], series.metric[row], row)

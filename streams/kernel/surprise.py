@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.jit import lean
+from streams.kernel.jit import inlined, lean
 
 Floats = NDArray[np.float64]
 
@@ -134,13 +134,13 @@ def surprise(failures: float, count: float, rate: float) -> float:
     return max(0.0, -math.log1p(-min(below, 1.0)) / _LN10)
 
 
-@lean
+@inlined
 def expected(s: Floats, at: int) -> float:
     """The learnt error rate, at least `LEAST`; NaN before `GRACE` samples."""
     return max(s[at + RATE], LEAST) if s[at + SEEN] >= GRACE else math.nan
 
 
-@lean
+@inlined
 def learn(s: Floats, at: int, failed: float) -> None:
     """Fold one sample, 1 for failed and 0 for good, into the learnt error rate; NaN changes nothing.
 
