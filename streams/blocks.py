@@ -58,19 +58,18 @@ def dump(fold: Fold, *, everything: bool = False) -> Iterator[Entry]:
         span = slice(block * BLOCK, min((block + 1) * BLOCK, rows))
         if everything or dirty.names[block]:
             yield key(NAMES, block), head + _names(fold, span)
-        if everything or block in texts:
+        if everything or block in texts or dirty.names[block]:  # of a target that is no more nothing is left
             yield key(TEXT, block), head + _texts(fold, span)
         if everything or dirty.latest[block]:
             yield key(LATEST, block), head + _latest(fold, span)
             if fold.quantiles:
-                for slot, data in _sketches(fold, span, everything=everything):
-                    yield key(SKETCH, block, slot), head + data
+                yield key(SKETCH, block), head + _sketches(fold, span)
         slots = range(panes.EVERY_SLOT) if everything else np.flatnonzero(dirty.slot[block]).tolist()
         for slot in slots:
             yield key(PANE, block, slot), head + _pane(fold, span, slot)
         hours = range(seasonal.HOURS + 1) if everything else np.flatnonzero(dirty.season[block]).tolist()
         for hour in hours:
-            if hour == seasonal.HOURS or held.seasons.weeks[hour, span].any():
+            if not everything or hour == seasonal.HOURS or held.seasons.weeks[hour, span].any():
                 yield key(SEASON, block, hour), head + _season(fold, span, hour)
     for part in (dirty.names, dirty.latest, dirty.slot, dirty.season):
         part[:blocks] = 0
@@ -150,10 +149,10 @@ def _season(fold: Fold, span: slice, hour: int) -> bytes:
     return seasons.mean[hour, span].tobytes() + seasons.weeks[hour, span].tobytes()
 
 
-def _sketches(fold: Fold, span: slice, *, everything: bool) -> Iterator[tuple[int, bytes]]:
-    del everything
-    rows = np.arange(span.start, span.stop)
-    yield 0, fold.sketches.export(rows, int(fold.state.clock[state.HEAD]), fold.longest)
+def _sketches(fold: Fold, span: slice) -> bytes:
+    data = fold.sketches.export(np.arange(span.start, span.stop), int(fold.state.clock[state.HEAD]), fold.longest)
+    fold.state = fold.state._replace(sketch=fold.sketches.arena)  # which may have grown
+    return data
 
 
 def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
@@ -161,9 +160,21 @@ def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
 
     Raises StateError on what this version cannot read, and TornStateError where the entries are not of one commit.
     """
-    kinds, highest = _sorted(fold.partition, entries)
+    try:
+        kinds, highest = _sorted(fold.partition, entries)
+        if any(kinds.values()):
+            _fill(fold, kinds, highest)
+    except (struct.error, ValueError, LookupError, TypeError) as error:
+        raise StateError(
+            f"the state of partition {fold.partition} is damaged or no state of detect's: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _fill(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], highest: int) -> None:
     if not kinds[META]:
-        return
+        raise TornStateError(
+            f"partition {fold.partition}: entries up to record {highest}, and none says of which commit"
+        )
     meta = orjson.loads(kinds[META][0, 0])
     if meta["tiers"] != [list(panes.STEPS), list(panes.SLOTS)]:
         raise StateError("detect-state holds panes of other lengths than this program has")

@@ -65,6 +65,7 @@ class Change:
     score: float
     seen: list[tuple[float, float, int]]
     text: tuple[str, str] = ("", "")
+    name: str = ""  # of a target that is no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Fold:
         self.text: dict[int, tuple[str, str]] = {}
         self.dirty_text: set[int] = set()
         self.memory = Memory()
+        self.expected: set[str] = set()
         self.schedules = Schedules(conditions)
         self._sets = RuleSets(rules)
         self._tables: Rules | None = None
@@ -173,11 +175,16 @@ class Fold:
         declared = self.admission.declared.get(name)
         latency = np.nan if declared is None or declared.latency_ms is None else declared.latency_ms
         errors = np.nan if declared is None or declared.error_rate is None else declared.error_rate
-        return self.memory.add(name, self._sets.of(self.admission.labels_of(name)), latency, errors)
+        # A target of a stored state that the configuration has dropped is looked at by no rule.
+        rule_set = self._sets.of(self.admission.labels_of(name)) if self.admission.known(name) else 0
+        return self.memory.add(name, rule_set, latency, errors)
 
     def expect(self, targets: Sequence[str]) -> None:
-        """Know of targets before their first sample, so that their absence is noticed, from the clock's time on."""
-        now = float(self.state.clock[state.NOW])
+        """Know of targets before their first sample, so that their absence is noticed, from the clock's time on.
+
+        They are not forgotten, however long they are silent.
+        """
+        self.expected.update(targets)
         for name in targets:
             number = self.admit(name)
             if not isinstance(number, int) or self.memory.target_of[number] >= 0:
@@ -186,8 +193,7 @@ class Fold:
             target = int(kernel._new_target(self.state, number, int(self.memory.set_of[number])))  # noqa: SLF001
             kernel.fresh_declared(self.state, target, self.memory.declared[number])
             self.memory.target_of[number] = target
-            row = self.state.targets.place[target, state.MAIN]
-            self.state.series.num[row, [state.SEEN_AT, state.OK_AT]] = now
+        self.state.clock[state.TICKED] = self.state.clock[state.TARGETS]
 
     def reserve(self, rows: int, targets: int) -> None:
         """Make room for so many rows and targets."""
@@ -228,13 +234,17 @@ class Fold:
         held.place[:, state.CRITICALS] = held.holds @ (weights == 2).astype(np.int64)
         held.place[:, state.WARNS] = held.holds @ (weights == 1).astype(np.int64)
         held.num[:, state.TOLD] = -np.inf
+        self.state.clock[state.TICKED] = self.state.clock[state.TARGETS]  # as at the end of every record
         self.state.dirty.names[:] = 0
 
-    def rules_table(self) -> Rules:
-        """The rules as the kernel reads them; made anew when a target brought a set of rules of its own."""
+    def rules_table(self, now: float = 0.0) -> Rules:
+        """The rules as the kernel reads them, at the clock's time or `now`, whichever is later.
+
+        Made anew when a target brought a set of rules of its own.
+        """
         if self._tables is None or self._made != len(self._sets.sets):
             self._tables, self._made = _tables(self.conditions, self._sets, self.windows), len(self._sets.sets)
-        self.schedules.due_at(float(self.state.clock[state.NOW]), self._tables.due)
+        self.schedules.due_at(max(now, float(self.state.clock[state.NOW])), self._tables.due)
         return self._tables
 
     # ------------------------------------------------------------------------------------------------------- samples
@@ -243,11 +253,15 @@ class Fold:
         """Fold records that follow each other in the log."""
         outcome = Outcome()
         done = 0
+        if records and not self.state.clock[state.NOW]:
+            self.state.series.num[:, [state.SEEN_AT, state.OK_AT]] = records[0].time  # of those that are expected
         while done < len(records):
-            # At a full hour by the records' own clock, so that it depends on the log alone who is forgotten when.
+            # At a full hour by the records' own clock, so that it depends on the log alone who is forgotten when; and
+            # where a run by some schedule becomes due.
             hour = self.memory.hour_of(records[done].time)
-            end = done
-            while end < len(records) and self.memory.hour_of(records[end].time) <= hour:
+            self.rules_table(records[done].time)
+            end, due = done, self.schedules.valid_until
+            while end < len(records) and self.memory.hour_of(records[end].time) <= hour and records[end].time < due:
                 end += 1
             if hour > self.memory.hour:
                 self.memory.hour = hour
@@ -452,12 +466,21 @@ class Fold:
 
     def _forget(self, record: Record, outcome: Outcome) -> None:
         """Give up targets that were silent for long, and tell that their rules hold no more."""
-        gone = forget(self.state, self.memory, record.time - self.limits.forget_ms)
-        for target, held in gone:
+        gone = forget(self.state, self.memory, record.time - self.limits.forget_ms, self.expected)
+        for target, name, held in gone:
             for rule in held:
-                empty = [(np.nan, 0.0, 2)] * len(self.schedules.conditions_of(rule))
                 outcome.changes.append(
-                    Change(rule, target, False, record.offset, float(record.time), np.nan, np.nan, empty)  # noqa: FBT003
+                    Change(
+                        rule=rule,
+                        target=target,
+                        holds=False,
+                        offset=record.offset,
+                        time=float(record.time),
+                        baseline=np.nan,
+                        score=np.nan,
+                        seen=[(np.nan, 0.0, state.UNSURE)] * len(self.schedules.conditions_of(rule)),
+                        name=name,
+                    )
                 )
             self.text.pop(target, None)
             self.dirty_text.add(target)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel import names, panes, sketch, state
+from streams.kernel import names, panes, seasonal, sketch, state
 from streams.kernel.state import BLOCK, State
 
 HOUR_MS = 3_600_000
@@ -42,42 +44,49 @@ class Memory:
         return number
 
 
-def forget(held: State, memory: Memory, before_ms: float) -> list[tuple[int, list[int]]]:
-    """Free the rows of targets without a sample since `before_ms`; each with the rules that held for it."""
+def forget(held: State, memory: Memory, before_ms: float, keep: AbstractSet[str]) -> list[tuple[int, str, list[int]]]:
+    """Free the rows of targets without a sample since `before_ms` that are not to be kept.
+
+    Each by its number and its name, with the rules that held for it.
+    """
     count = int(held.clock[state.TARGETS])
-    places, flags = held.targets.place[:count], held.targets.flag[:count]
+    places, live = held.targets.place[:count], held.targets.flag[:count, state.LIVE] == 1
     seen = held.series.num[places[:, state.MAIN], state.SEEN_AT]
-    idle = np.flatnonzero((flags[:, state.LIVE] == 1) & (seen < before_ms))
-    if not len(idle):
-        return []
-    gone = [(int(t), np.flatnonzero(held.targets.holds[t]).tolist()) for t in idle]
-    rows = np.flatnonzero(np.isin(held.series.target[: int(held.clock[state.ROWS])], idle))
-    for row in rows.tolist():
-        _free_row(held, row)
-    _free_targets(held, idle)
-    held.index.key[:] = -1
-    taken = np.flatnonzero(held.series.target[: int(held.clock[state.ROWS])] >= 0)
-    for row in taken.tolist():
-        state.keep_row(held.index, int(held.series.target[row]), int(held.series.metric[row]), row)
-    _keep_names(held, memory)
+    found = [(t, memory.names[places[t, state.NAME]]) for t in np.flatnonzero(live & (seen < before_ms)).tolist()]
+    gone = [(t, name, np.flatnonzero(held.targets.holds[t]).tolist()) for t, name in found if name not in keep]
+    if gone:
+        idle, taken = np.array([t for t, _, _ in gone]), int(held.clock[state.ROWS])
+        _free_rows(held, np.flatnonzero(np.isin(held.series.target[:taken], idle)))
+        _free_targets(held, idle)
+        state.reindex(held.index, held.series, taken)
+    if len(memory.names) > np.count_nonzero(live) - len(gone):
+        _keep_names(held, memory)
     return gone
 
 
-def _free_row(held: State, row: int) -> None:
-    for slot in range(panes.EVERY_SLOT):
-        panes.clear(held.ring, slot, row, row + 1)
-    held.ring.closed_at[row] = -1
-    held.series.num[row] = 0.0
-    held.series.num[row, : state.ALWAYS] = state.EMPTY
-    held.series.target[row] = held.series.metric[row] = -1
-    held.seasons.mean[:, row], held.seasons.weeks[:, row], held.seasons.spread[row] = 0, 0, 0
+def _free_rows(held: State, rows: NDArray[np.int64]) -> None:
+    ring, seasons, dirty = held.ring, held.seasons, held.dirty
+    blocks = rows // BLOCK
+    for used, marks in ((ring.part[:, rows, panes.COUNT] > 0, dirty.slot), (seasons.weeks[:, rows] > 0, dirty.season)):
+        for at in np.flatnonzero(used.any(axis=1)).tolist():  # what was not touched takes no memory
+            marks[blocks[used[at]], at] = 1
+            if marks is dirty.season:
+                seasons.mean[at, rows] = seasons.weeks[at, rows] = 0
+    dirty.names[blocks] = dirty.latest[blocks] = dirty.season[blocks, seasonal.HOURS] = 1
+    ring.part[:, rows, : panes.LEAST] = ring.total[:, rows, None] = 0.0
+    ring.part[:, rows, panes.LEAST :] = np.nan
+    ring.closed_at[rows] = -1
+    seasons.spread[rows] = 0.0
+    held.series.num[rows] = 0.0
+    held.series.num[rows, : state.ALWAYS] = state.EMPTY
+    held.series.target[rows] = held.series.metric[rows] = -1
     if held.layout[state.SKETCHED] >= 0:
-        sketch.clear(held.sketch, row)
-    block = row // BLOCK
-    for dirty in (held.dirty.names, held.dirty.latest, held.dirty.slot, held.dirty.season):
-        dirty[block] = 1
-    held.free_rows[held.clock[state.FREE_ROWS]] = row
-    held.clock[state.FREE_ROWS] += 1
+        for row in rows.tolist():
+            sketch.clear(held.sketch, row)
+    free = int(held.clock[state.FREE_ROWS])
+    held.free_rows[free : free + len(rows)] = rows
+    held.free_rows[: free + len(rows)].sort()  # so that it is the same after a restart which is used next
+    held.clock[state.FREE_ROWS] = free + len(rows)
 
 
 def _free_targets(held: State, idle: NDArray[np.int64]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from agents.letters import dead_letter
-from schemas import DeadLetter, SampleBatch, decode, encode
+from schemas import DeadLetter, DecodeError, SampleBatch, decode, encode
 from streams.samples import some_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ def letter(refused: Refused, topic: str, partition: int, message: Any) -> DeadLe
     record, rows = refused.record, refused.rows
     value = record.value
     if rows is not None:
-        value = encode(some_of(decode(record.value, SampleBatch), rows))
+        # A text that is no UTF-8 keeps fastavro from reading the batch; then the letter is all of it.
+        with contextlib.suppress(DecodeError):
+            value = encode(some_of(decode(record.value, SampleBatch), rows))
     return dead_letter(
         hop="detect",
         reason=refused.refusal.reason,

@@ -27,7 +27,7 @@ def finding(fold: Fold, change: Change) -> Finding:
     code, message = change.text
     value, count, _ = change.seen[0] if change.seen else (math.nan, 0.0, 2)
     return Finding(
-        target=fold.name_of(change.target),
+        target=change.name or fold.name_of(change.target),
         rule=rule.name,
         holds=change.holds,
         time=change.time,

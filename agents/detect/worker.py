@@ -105,9 +105,7 @@ class Worker:
             most_samples=self.settings.max_batch,
             forget_ms=self.settings.forget_after * 1000,
         )
-        return Fold(
-            partition, self.rules, self.conditions, self.admission, limits, quantiles=self.settings.quantiles
-        )
+        return Fold(partition, self.rules, self.conditions, self.admission, limits, quantiles=self.settings.quantiles)
 
     def _loaded(self, partition: int, entries: Mapping[bytes, bytes]) -> Fold:
         """The stored state of a partition; an empty one, to be folded anew from the log, where it is in two minds."""
@@ -283,6 +281,3 @@ class Worker:
     def pause_s(self) -> float:
         """How long to wait before the next commit: with a large state, so long that commits take a tenth of the time."""
         return max(self.settings.commit_every, _COMMIT_SHARE * self.commit_cost_s)
-
-
-
