@@ -159,6 +159,7 @@ class ControlClient:
         finally:
             await close(producer)
             await asyncio.gather(*sends, return_exceptions=True)  # of one that was shut out, nobody else asks
+            _asked(producer)
         if isinstance(outcome, BodyError):
             raise outcome
         return outcome
@@ -264,6 +265,14 @@ class ControlClient:
                 for messages in (await self._consumer.getmany(timeout_ms=200)).values():
                     for message in messages:
                         fold(self.controls, message.key, message.value)
+
+
+def _asked(producer: AIOKafkaProducer) -> None:
+    """Look at how the transaction ended: asyncio logs a failure that nobody has looked at, and aiokafka does not."""
+    manager = getattr(producer, "_txn_manager", None)
+    waiter = getattr(manager, "_transaction_waiter", None)
+    if waiter is not None and waiter.done() and not waiter.cancelled():
+        waiter.exception()
 
 
 def fold(controls: Controls, key: bytes | None, value: bytes | None) -> None:

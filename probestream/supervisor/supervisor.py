@@ -61,30 +61,28 @@ class Supervisor:
         self._problem: list[str] = []
         self._booting = asyncio.Event()
         self._hopeless = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises StartError where the start is hopeless; nothing is left running then."""
         boot = asyncio.create_task(self._boot())
         stopped = asyncio.create_task(stop.wait())
-        watch: asyncio.Task[None] | None = None
         try:
             await asyncio.wait({boot, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if boot.done():
                 boot.result()
-                watch = self._watch()
                 await stopped
         finally:
             boot.cancel()
-            if watch is not None:
-                watch.cancel()
+            if self._watching is not None:
+                self._watching.cancel()
             stopped.cancel()
             await self._stop()
 
-    def _watch(self) -> asyncio.Task[None] | None:
+    def _watch(self) -> None:
         """Bring changes of the file to the roles, where there are any."""
-        if self.config is None or not self.roles:
-            return None
-        return asyncio.create_task(FileWatch(self.config, self.kafka, self.display.say).run())
+        if self.config is not None and self.roles:
+            self._watching = asyncio.create_task(FileWatch(self.config, self.kafka, self.display.say).run())
 
     async def _boot(self) -> None:
         if self.broker is not None:
@@ -108,6 +106,7 @@ class Supervisor:
             raise StartError(str(error)) from error
         if made:
             self.display.say(f"{len(made)} topics created: {self.kafka.prefix}*")
+        self._watch()
         while slow := [role for role in self.roles if not role.was_ready.is_set()]:
             try:
                 async with asyncio.timeout(SLOW_AFTER_S):

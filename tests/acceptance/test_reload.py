@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
 
 from probestream.reload import FileWatch
 from streams.control_client import ControlClient
+from tests.kit.front_door import Installation, Program
 from tests.kit.role import until
 
 TARGETS = """
@@ -138,3 +140,28 @@ async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):
         await until(lambda: _knows_the_file(reader))
         path.write_text(TARGETS + "gateway: {port: 8081}\n")
         await until(lambda: said.has("gateway changed", "at the next start"))
+
+
+async def test_a_running_program_takes_in_its_file(kafka, reader, tmp_path):
+    """`probestream up` says what it took in when the file is saved, and what is wrong in it, and goes on."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100)
+    place = Installation(tmp_path)
+    env = place.env | {
+        "PROBESTREAM_KAFKA": kafka.servers,
+        "PROBESTREAM__KAFKA__PREFIX": kafka.prefix,
+        "PROBESTREAM__KAFKA__PARTITIONS": str(kafka.partitions),
+        "PROBESTREAM_CONFIG": str(path),
+    }
+    program = Program([sys.executable, "-m", "probestream", "up"], env, tmp_path, tmp_path / "output")
+    try:
+        await until(lambda: _knows_the_file(reader), 60)
+        path.write_text(TARGETS + RULE % "loud")
+        await asyncio.to_thread(program.wait_text, "rules[0].value", 10)
+        path.write_text(TARGETS + RULE % 300)
+        await asyncio.to_thread(program.wait_text, "rule slow changed", 10)
+        assert (await reader.refresh()).value("rule", "slow").value == 300
+        await asyncio.to_thread(program.ctrl_c)
+        assert program.process.returncode == 0, program.text
+    finally:
+        program.end()
