@@ -94,7 +94,8 @@ class Flush:
         self, entries: dict[str, bytes | None], letters: list[bytes], events: list[Any], step: Callable[[str], None]
     ) -> None:
         sends = [await self._producer.send(self._letters, value=letter, partition=0) for letter in letters]
-        for name, entry in entries.items():
+        for i, (name, entry) in enumerate(entries.items()):
+            await _let_others(i)
             key, partition = name.encode(), self.lives.partition(name)
             sends.append(await self._producer.send(self._state, key=key, value=entry, partition=partition))
         step("alert.flush.storing")
@@ -114,10 +115,17 @@ class Flush:
 
     async def _tell(self, told: list[tuple[Life, dict[str, Any]]]) -> None:
         sends = []
-        for life, transition in told:
+        for i, (life, transition) in enumerate(told):
+            await _let_others(i)
             alert = Alert.from_dict(transition)
             log.info("%s %s on %s: %s (%s)", alert.state, alert.rule, alert.target, alert.id, alert.reason)
             key, partition = alert.id.encode(), self.lives.partition(life.key)
             sends.append(await self._producer.send(self._alerts, key=key, value=encode(alert), partition=partition))
             crash.here("alert.flush.telling")
         await asyncio.gather(*sends)
+
+
+async def _let_others(i: int) -> None:
+    """Of many writes in a row, give way at every hundredth: heartbeats must go out, or the partitions are taken away."""
+    if i % 100 == 99:
+        await asyncio.sleep(0)

@@ -40,9 +40,9 @@ class Hands:
         asked.pop(control.kind, None)
         asked[control.kind] = control
 
-    def forget(self, alert: str) -> None:
-        """The alert has ended for good."""
-        self._asked.pop(alert, None)
+    def forget(self, alert: str) -> list[str]:
+        """The alert has ended for good; the kinds of what was asked of it."""
+        return list(self._asked.pop(alert, {}))
 
     def prune(self, now: float) -> None:
         """Forget what was asked of alerts that nobody can know any more."""

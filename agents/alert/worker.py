@@ -30,7 +30,7 @@ from streams.topics import SAMPLES
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from agents.alert.terms import Watched
     from schemas import Control, Finding
@@ -218,7 +218,7 @@ class Worker:
     def _on_finding(
         self, life: Life, finding: Finding | None, rule: Rule, labels: Mapping[str, str], now: float
     ) -> None:
-        before = (life.id, dict(life.taken))
+        before = (life.id, list(life.taken))
         if finding is not None:
             lifecycle.on_finding(life, finding, self.terms.policies[rule.name], labels, now, self._verdict)
         if life.id != before[0]:
@@ -284,10 +284,9 @@ class Worker:
         """Ask of every alert that fires whether it is still to be told, or still not."""
         for life in list(self.lives.by_id.values()):
             if life.state in FIRED:
-                quiet, before = self._verdict(life, now), life.quiet
-                if (quiet is None) != (before is None) or (
-                    quiet is not None and before is not None and quiet.by != before["by"]
-                ):
+                quiet, before = self._verdict(life, now), life.quiet or {}
+                is_now = (quiet.reason, quiet.by) if quiet is not None else (None, None)
+                if is_now != (before.get("reason"), before.get("by")):
                     self._pass(life, now)
 
     def _reconsider(self, now: float) -> None:
@@ -340,10 +339,10 @@ class Worker:
         self._note(life)
         self.wake.set()
 
-    def _over(self, alert: str, taken: Mapping[str, Sequence[float]]) -> None:
+    def _over(self, alert: str, taken: Iterable[str]) -> None:
         """An alert has ended for good: what people asked of it need not be kept."""
-        self.hands.forget(alert)
-        self.flusher.withdrawn += [f"{kind}/{alert}" for kind in taken]
+        kinds = {*self.hands.forget(alert), *taken}
+        self.flusher.withdrawn += [f"{kind}/{alert}" for kind in sorted(kinds)]
 
     def _note(self, alert: Life | Standing) -> None:
         """Tell the suppressions where an alert stands, unless they know something later of it."""

@@ -40,6 +40,10 @@ class LifeDefaults(Settings):
     flapping: Flapping = Flapping()
 
 
+# The milder rule of a pair waits a moment for the critical one, which speaks for both: it may be in another partition.
+_PAIR_HOLD_MS = 1000.0
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step of escalation: `after_ms` without an answer since it was first told, these receivers are told too."""
@@ -69,7 +73,7 @@ def policy_of(rule: Rule, defaults: LifeDefaults | None = None) -> Policy:
     open_cooldown = 0.0 if rule.severity == "critical" else given.cooldown
     return Policy(
         rule=rule,
-        for_ms=rule.for_ * 1000.0,
+        for_ms=max(rule.for_ * 1000.0, _PAIR_HOLD_MS if rule.pair and rule.severity != "critical" else 0.0),
         keep_ms=rule.keep_firing_for * 1000.0,
         cooldown_ms=(open_cooldown if rule.cooldown is None else rule.cooldown) * 1000.0,
         remind_ms=given.remind * 1000.0,

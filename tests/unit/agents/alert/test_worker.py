@@ -1,0 +1,158 @@
+"""The worker over logs in memory: what it keeps, and for how long."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from agents.alert.worker import KEPT_MS
+from schemas import Control, Finding
+from streams.life import LifeDefaults
+from streams.rules import Rule
+from tests.kit.alert_role import Role
+
+DOWN = Rule(name="down", metric="up", operator="==", value=0, severity="critical")
+PATIENT = Rule(name="down", metric="up", operator="==", value=0, severity="critical", **{"for": "1h"})
+MOST = Rule(name="down", metric="up", operator="==", value=0, severity="critical", share=0.5)
+
+
+def target(name: str, **labels: str) -> SimpleNamespace:
+    return SimpleNamespace(name=name, all_labels={"target": name, "kind": "http", **labels})
+
+
+@pytest.fixture
+def role():
+    made = Role([target("a"), target("b"), target("c")], [DOWN], LifeDefaults(remind=0))
+    yield made
+    made.close()
+
+
+def write(role: Role, holds: bool, of: str = "a", rule: Rule = DOWN, sequence: int = -1) -> None:
+    finding = Finding(
+        target=of, rule="down", holds=holds, time=role.now, severity="critical", metric="up", aggregate="last",
+        operator="==", threshold=0.0, value=0.0, sequence=sequence,
+    )  # fmt: skip
+    role.write_finding(finding, rule, {})
+
+
+def go(role: Role, seconds: float = 0.0) -> list[tuple[str, str, bool]]:
+    """Read, let time pass, flush; every transition there is."""
+    role.read()
+    role.now += seconds * 1000
+    role.tick()
+    role.flush()
+    return [(a.state, a.reason, a.notify) for a in role.log.alerts()]
+
+
+def ask(role: Role, kind: str, alert: str, version: int = 1, **body) -> None:
+    role.control(
+        Control(kind=kind, id=alert, version=version, actor="ada", at=role.now, body=orjson.dumps(body).decode())
+    )
+
+
+def test_life_that_ended_long_ago_is_let_go_with_what_was_asked_of_it(role):
+    """Eight days after its end, a life is off the state, and its acknowledgement off the control topic; not a moment earlier."""
+    write(role, True)
+    go(role)
+    ask(role, "ack", role.log.alerts()[0].id)
+    write(role, False)
+    go(role, 1)
+    role.flush()
+    role.now += KEPT_MS - 2000
+    go(role)
+    assert b"a/down" in role.log.compacted()
+    go(role, 120)
+    assert b"a/down" not in role.log.compacted()
+    assert list(role.worker.lives) == []
+    withdrawn = [key for key, value, _ in role.log.topics["m.control"] if value is None]
+    assert withdrawn == [f"ack/{role.log.alerts()[0].id}".encode()]
+    role.start()
+    assert list(role.worker.lives) == []
+
+
+def test_what_still_holds_is_never_let_go(role):
+    """An alert that fires for a month is kept, and so is one that was resolved by hand and still holds."""
+    write(role, True)
+    write(role, True, "b")
+    go(role)
+    ask(role, "resolve", next(a.id for a in role.log.alerts() if a.target == "b"))
+    go(role, 40 * 86_400)
+    assert {life.target for life in role.worker.lives} == {"a", "b"}
+
+
+def test_rule_edit_changes_what_is_waited_for(role):
+    """A pending alert whose rule is given a shorter duration fires by that."""
+    role.configure([PATIENT])
+    write(role, True)
+    assert go(role, 60) == [("pending", "waiting_for_duration", False)]
+    role.configure([DOWN])
+    assert go(role)[1:] == [("firing", "duration_elapsed", True)]
+
+
+def test_rule_taken_out_resolves_and_its_return_begins_anew(role):
+    """A deletion at run time ends the alert and tells; the rule's return is another alert."""
+    write(role, True, sequence=0)
+    go(role)
+    role.configure([])
+    assert go(role)[1:] == [("resolved", "rule_removed", True)]
+    role.configure([DOWN])
+    write(role, True, sequence=1)
+    assert go(role)[2:] == [("firing", "held_at_once", True)]
+    assert len({a.id for a in role.log.alerts()}) == 2
+
+
+def test_group_follows_the_configuration(role):
+    """A share of the targets: taking targets out may make it fire, and says of how many."""
+    role.configure([MOST])
+    write(role, True, rule=MOST)
+    assert go(role) == []
+    role.targets = [target("a"), target("b")]
+    role.configure([MOST])
+    assert go(role) == [("firing", "held_at_once", True)]
+    fired = role.log.alerts()[0]
+    assert (fired.members, fired.member_count, fired.member_total) == (["a"], 1, 2)
+
+
+def test_group_goes_on_after_a_death(role):
+    """Members counted before a death count after it."""
+    role.configure([MOST])
+    write(role, True, rule=MOST)
+    go(role)
+    role.start()
+    write(role, True, "b", rule=MOST)
+    assert go(role) == [("firing", "held_at_once", True)]
+
+
+def test_silence_that_begins_later_hides_from_then_on(role):
+    """A silence written ahead of its time suppresses when that has come, and the alert wakes when it is over."""
+    write(role, True)
+    go(role)
+    ask(role, "silence", "s", matchers=["rule=down"], starts=role.now + 60_000, ends=role.now + 120_000)
+    assert [s[0] for s in go(role, 59)] == ["firing"]
+    assert [s[0] for s in go(role, 2)] == ["firing", "suppressed"]
+    assert go(role, 60)[2:] == [("firing", "suppression_over", True)]
+
+
+def test_warning_of_a_pair_is_quiet_while_its_critical_one_fires(role):
+    """Of a pair of thresholds, the critical alert speaks for both, though the warning's finding came first."""
+    pair = Rule(name="down", metric="latency", warning=1, critical=2, cooldown=0)
+    role.configure([pair])
+    for severity in ("warning", "critical"):
+        finding = Finding(
+            target="a", rule=f"down:{severity}", holds=True, time=role.now, severity=severity, metric="latency",
+            aggregate="last", operator=">", threshold=1.0, value=3.0,
+        )  # fmt: skip
+        role.write_finding(finding, role.worker.terms.rules[f"down:{severity}"], {})
+    go(role)
+    go(role, 1)
+    by_rule = {a.rule: a for a in role.log.alerts()}
+    critical, warning = by_rule["down:critical"], by_rule["down:warning"]
+    assert (critical.state, warning.state, warning.reason, warning.by) == (
+        "firing",
+        "suppressed",
+        "inhibited",
+        critical.id,
+    )
+    assert critical.labels["alertname"] == warning.labels["alertname"] == "down"
