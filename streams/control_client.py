@@ -26,7 +26,7 @@ from streams.kafka import KafkaSettings, close, consumer_options, producer_optio
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
 
-_TRANSACTION_MS = 30_000
+_TRANSACTION_MS = 15_000
 _TRIES = 30
 _KEEP_MS = 35 * 86_400_000.0
 _PRUNE_AT_ONCE = 200

@@ -7,13 +7,13 @@ import json
 from itertools import pairwise
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from schemas import Control
+from schemas import Control, encode
 from streams.control import Controls
 from streams.control_bodies import BodyError
 from streams.control_client import Accepted, Conflict, ControlClient, Edit, fold
-from streams.kafka import consumer_options
+from streams.kafka import close, consumer_options, producer_options
 from streams.rules import Rule
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
@@ -77,6 +77,28 @@ async def test_many_writers_lose_no_change(kafka):
             await c.close()
 
 
+async def test_no_edit_is_made_over_one_that_was_not_seen(kafka):
+    """Four writers count together, each adding one to what it read: the sum is the number of accepted edits."""
+    clients = [ControlClient(kafka, f"c{i}") for i in range(4)]
+
+    async def count(client: ControlClient) -> int:
+        accepted = 0
+        while accepted < 3:
+            there = (await client.refresh()).current("threshold", "slow")
+            value = json.loads(there.body)["value"] + 1 if there is not None else 1
+            version = there.version if there is not None else 0
+            done = await client.change("threshold", "slow", {"value": value}, version, "me")
+            accepted += isinstance(done, Accepted)
+        return accepted
+
+    try:
+        total = sum(await asyncio.gather(*(count(c) for c in clients)))
+        assert (await clients[0].refresh()).value("threshold", "slow").value == total == 12
+    finally:
+        for c in clients:
+            await c.close()
+
+
 async def test_history_and_rollback_outlive_compaction(kafka, client):
     """Of a log of which only the last record of each key is left, the fold knows every version, and can go back."""
     for version, value in enumerate((100, 200, 300)):
@@ -132,6 +154,24 @@ async def test_readers_pass_over_what_breaks_the_rules(kafka, client):
     assert controls.current("silence", "s1").actor == "ada"
     assert list(controls.live("silence")) == ["s1"]
     assert (await client.change("silence", "s1", None, 1, "bob")).version == 2
+
+
+async def test_a_writer_that_dies_in_the_middle_leaves_nothing(kafka, client, other):
+    """What it had sent is never seen, the next writer does not wait for it, and the version is free."""
+    await client.change("rule", "slow", SLOW, 0, "ada")
+    dying = AIOKafkaProducer(
+        **producer_options(kafka, "dying"), transactional_id=f"{kafka.prefix}control", transaction_timeout_ms=600_000
+    )
+    await dying.start()
+    await dying.begin_transaction()
+    half = Control(kind="rule", id="slow", version=2, actor="eve", at=now_ms(), body=json.dumps(SLOW))
+    await (await dying.send(full_name(kafka, CONTROL), encode(half), key=b"rule/slow", partition=0))
+    try:
+        done = await other.change("rule", "slow", {**SLOW, "value": 5}, 1, "bob")
+        assert (done.version, done.record.actor) == (2, "bob")
+        assert [c.actor for c in (await client.refresh()).history("rule", "slow")] == ["ada", "bob"]
+    finally:
+        await close(dying)
 
 
 async def test_what_is_long_over_is_removed(kafka, client):
