@@ -13,6 +13,7 @@ from probestream.broker.process import running
 from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
 from streams.topics import create_topics
+from streams.warm import warm
 from tests.kit.postgres import Postgres, running_postgres
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def _required(report: Any) -> Any:
         report.outcome = "failed"
         report.longrepr = f"everything must run here (PROBESTREAM_REQUIRE_ALL): {reason}"
     return report
+
+
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """Compiled code ready to be called: the first process after a change compiles it, which takes half a minute."""
+    warm()
 
 
 @pytest.fixture(scope="session")
