@@ -23,5 +23,5 @@ def _table(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
 
 
 def alert_state(app: faust.App, kafka: KafkaSettings) -> Any:
-    """Life of the alert of each target and rule: see streams/lifecycle.py for the entries."""
+    """Life of the alert of each target and rule: see streams/life/life.py for the entries."""
     return _table(app, kafka, ALERT_STATE)

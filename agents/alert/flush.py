@@ -126,6 +126,6 @@ class Flush:
 
 
 async def _let_others(i: int) -> None:
-    """Of many writes in a row, give way at every hundredth: heartbeats must go out, or the partitions are taken away."""
+    """Of many writes in a row, give way at every hundredth: heartbeats must go out, or the partitions are lost."""
     if i % 100 == 99:
         await asyncio.sleep(0)

@@ -35,8 +35,15 @@ class Hands:
         return len(self._asked)
 
     def take(self, control: Control) -> None:
-        """Keep what was asked; the last of a kind counts."""
+        """Keep what was asked; the last of a kind counts.
+
+        Of two edits of one version the first does, as streams/control.py decides: the other's writer was told so. An
+        acknowledgement is no edit.
+        """
         asked = self._asked.setdefault(control.id, {})
+        there = asked.get(control.kind)
+        if there is not None and control.kind != "ack" and control.version != there.version + 1:
+            return
         asked.pop(control.kind, None)
         asked[control.kind] = control
 

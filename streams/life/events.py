@@ -287,3 +287,6 @@ def on_removed(life: Life, reason: str, now: float) -> None:
     life.holds = False
     if life.active:
         end(life, reason, now)
+    # What comes back is judged anew, and its findings are news though they be numbered as before.
+    life.finding |= {"time": -1.0, "source_offset": -1, "sequence": -1}
+    life.members, life.relist = {}, False

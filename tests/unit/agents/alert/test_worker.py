@@ -98,7 +98,7 @@ def test_rule_taken_out_resolves_and_its_return_begins_anew(role):
     role.configure([])
     assert go(role)[1:] == [("resolved", "rule_removed", True)]
     role.configure([DOWN])
-    write(role, True, sequence=1)
+    write(role, True, sequence=0)  # detect tells again what holds
     assert go(role)[2:] == [("firing", "held_at_once", True)]
     assert len({a.id for a in role.log.alerts()}) == 2
 
@@ -123,6 +123,31 @@ def test_group_goes_on_after_a_death(role):
     role.start()
     write(role, True, "b", rule=MOST)
     assert go(role) == [("firing", "held_at_once", True)]
+
+
+def test_group_whose_rule_returns_counts_anew(role):
+    """Members that held before the rule was taken out do not count until they are found to hold again."""
+    role.configure([MOST])
+    for of in ("a", "b"):
+        write(role, True, of, rule=MOST)
+    go(role)
+    role.configure([])
+    assert go(role)[1:] == [("resolved", "rule_removed", True)]
+    role.configure([MOST])
+    assert len(go(role)) == 2
+    for of in ("a", "b"):
+        write(role, True, of, rule=MOST)
+    assert go(role)[2:] == [("firing", "held_at_once", True)]
+
+
+def test_of_two_snoozes_of_one_version_the_first_counts(role):
+    """The second writer was told of the conflict: its edit changes nothing."""
+    write(role, True)
+    go(role)
+    alert = role.log.alerts()[0].id
+    for until in (50_000, 900_000):
+        ask(role, "snooze", alert, until=role.now + until)
+    assert go(role, 60)[1:] == [("snoozed", "snoozed", False), ("firing", "snooze_over", True)]
 
 
 def test_silence_that_begins_later_hides_from_then_on(role):

@@ -58,3 +58,22 @@ def test_labels_of_the_alert_itself_win():
     assert labels_of(alert(labels={"alertname": "x", "team": "web"})) == {
         "alertname": "error-rate", "rule": "error-rate", "target": "shop", "severity": "critical", "team": "web",
     }  # fmt: skip
+
+
+def test_receivers_of_an_escalation_are_told_besides_those_of_the_routes():
+    """Whom a step names hears of it, and of the end; who is named twice hears once."""
+    sends = {"ops": [True], "lead": [True]}
+    step = alert(state="escalated", receivers=["lead", "ops"])
+    assert [p.receiver for p in plan(step, Route(receiver="ops"), sends, told=None, reports_unrouted=False)] == [
+        "ops",
+        "lead",
+    ]
+    end = alert(state="resolved", receivers=["lead"])
+    planned = plan(end, Route(receiver="ops"), sends, told={("ops", 0), ("lead", 0)}, reports_unrouted=False)
+    assert [(p.receiver, p.skip) for p in planned] == [("ops", ""), ("lead", "")]
+
+
+def test_both_rules_of_a_pair_route_by_its_name():
+    """A route on `alertname` means the pair; a target's label still cannot pass itself off as another rule."""
+    assert labels_of(alert(rule="slow:critical", labels={"alertname": "slow"}))["alertname"] == "slow"
+    assert labels_of(alert(rule="slower", labels={"alertname": "slow"}))["alertname"] == "slower"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from schemas import Alert, Finding, decode, encode
 from streams import life as lifecycle
 from streams.life import Life, LifeDefaults, Policy, explain, explain_transitions, policy_of
+from streams.life.explain import REASONS
 from streams.rules import Rule
 from streams.suppression import Suppressed
 
@@ -306,3 +309,10 @@ def test_life_of_the_version_before_goes_on():
     story.life = Life.load(old)
     story.finding(10, False)
     assert story.said() == [(10, "resolved", "rule_ceased", True)]
+
+
+def test_every_reason_is_in_the_documentation():
+    """docs/alerts.md has each reason in the words in which the program explains it."""
+    text = (Path(__file__).parents[4] / "docs" / "alerts.md").read_text("utf-8")
+    missing = [reason for reason, words in REASONS.items() if f"| `{reason}` | {words} |" not in text]
+    assert not missing
