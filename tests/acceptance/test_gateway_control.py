@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from agents.gateway import control_models as models
 from streams.control_client import ControlClient
 from streams.instants import iso
 from streams.maintenance import Window
@@ -145,6 +146,39 @@ async def test_a_silence_is_previewed_added_and_expired(kafka):
         assert "no silence" in (await delete(g, "/api/v1/silences/nope", 404))["error"]["message"]
         refused = await g.post("/api/v1/silences", {"matchers": ['a=~".*"'], "for": "1h"}, 422)
         assert "at least one matcher must ask for a value" in refused["error"]["message"]
+
+
+async def test_every_answer_is_as_it_is_described(kafka):
+    """What /openapi.json says of each answer is what comes: every field, and none besides."""
+    silence = {"matchers": ['team="web"'], "for": "1h"}
+    window = {"window": {"targets": ["shop"], "start": "2026-01-01T02:00", "duration": "1h", "rrule": "FREQ=DAILY"}}
+    rule = {"rule": {"metric": "latency", "value": 1}, "expected_version": 0}
+    async with writer(kafka) as w, gateway(kafka, rules=RULES) as g:
+        await w.write(alert("a1", target="shop", labels={"team": "web"}))
+        await until(lambda: _active(g, 1))
+        added = models.Changed.model_validate(await g.post("/api/v1/silences", silence))
+        seen = {
+            models.Preview: await g.post("/api/v1/silences/preview", silence),
+            models.SilenceAnswer: await g.get(f"/api/v1/silences/{added.id}"),
+            models.SilenceList: await g.get("/api/v1/silences"),
+            models.Changed: await put(g, "/api/v1/maintenance/w", window),
+            models.WindowPreview: await g.post("/api/v1/maintenance/preview", window),
+            models.WindowList: await g.get("/api/v1/maintenance"),
+            models.RuleAnswer: (await put(g, "/api/v1/rules/new", rule)) and await g.get("/api/v1/rules/new"),
+            models.RuleList: await g.get("/api/v1/rules"),
+            models.Conflict: await put(g, "/api/v1/rules/new", rule, 409),
+            models.ChangeList: await g.get("/api/v1/audit"),
+            models.PreferenceList: await g.get("/api/v1/preferences"),
+        }
+        for model, answer in seen.items():
+            model.model_validate(answer)
+        assert len(seen[models.Preview]["alerts"]) == 1
+        assert {c["outcome"] for c in seen[models.ChangeList]["changes"]} == {"accepted", "conflict"}
+        paths = (await g.get("/openapi.json"))["paths"]
+        for path, operations in paths.items():
+            for operation in operations.values():
+                if {"rules", "suppression", "control"} & set(operation.get("tags", ())):
+                    assert "$ref" in operation["responses"]["200"]["content"]["application/json"]["schema"], path
 
 
 async def _active(g: Running, count: int) -> bool:

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from agents.gateway import models
+from agents.gateway import control_models, models
 from agents.gateway.errors import ApiError, error_body, reply
 from streams.control import Change, Controls, body_of
 from streams.control_bodies import BodyError
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from agents.gateway.context import Gateway
     from schemas import Control
 
-ERRORS: dict[int | str, dict[str, Any]] = {n: {"model": models.Error} for n in (404, 409, 422, 503)}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    409: {"model": control_models.Conflict},
+    **{n: {"model": models.Error} for n in (404, 422, 503)},
+}
 
 
 class Who(BaseModel):

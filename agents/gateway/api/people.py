@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from agents.gateway import control_models
 from agents.gateway.api import changing
 from agents.gateway.api.changing import ERRORS, Who
 from agents.gateway.api.rules import ActorQuery, ExpectedQuery
@@ -51,7 +52,7 @@ def _must_be_active(gateway: Gateway, alert_id: str) -> None:
         raise ApiError(409, "already_resolved", f"alert {alert_id} is {latest.state}")
 
 
-@router.post("/alerts/{alert_id}/snooze", responses=ERRORS)
+@router.post("/alerts/{alert_id}/snooze", response_model=control_models.Changed, responses=ERRORS)
 async def snooze(alert_id: str, gateway: Ready, request: Annotated[SnoozeRequest, Body()]) -> Response:
     """Tell nothing of an alert for a while; if it still fires then, it is told again."""
     _must_be_active(gateway, alert_id)
@@ -64,7 +65,7 @@ async def snooze(alert_id: str, gateway: Ready, request: Annotated[SnoozeRequest
     return await changing.change(gateway, "snooze", alert_id, {"until": until, "comment": request.comment}, request)
 
 
-@router.delete("/alerts/{alert_id}/snooze", responses=ERRORS)
+@router.delete("/alerts/{alert_id}/snooze", response_model=control_models.Changed, responses=ERRORS)
 async def wake(
     alert_id: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
@@ -72,14 +73,14 @@ async def wake(
     return await changing.change(gateway, "snooze", alert_id, None, Who(actor=actor, expected_version=expected_version))
 
 
-@router.post("/alerts/{alert_id}/resolve", responses=ERRORS)
+@router.post("/alerts/{alert_id}/resolve", response_model=control_models.Changed, responses=ERRORS)
 async def resolve(alert_id: str, gateway: Ready, request: Annotated[ResolveRequest, Body()]) -> Response:
     """Call an alert resolved."""
     _must_be_active(gateway, alert_id)
     return await changing.change(gateway, "resolve", alert_id, {"comment": request.comment}, request)
 
 
-@router.get("/preferences", responses={503: ERRORS[503]})
+@router.get("/preferences", response_model=control_models.PreferenceList, responses={503: ERRORS[503]})
 async def preferences(gateway: Ready) -> Response:
     """What each person wants to be told of."""
     found = await changing.controls(gateway)
@@ -87,13 +88,13 @@ async def preferences(gateway: Ready) -> Response:
     return reply({"success": True, "preferences": listed})
 
 
-@router.put("/preferences/{person}", responses=ERRORS)
+@router.put("/preferences/{person}", response_model=control_models.Changed, responses=ERRORS)
 async def put_preference(person: str, gateway: Ready, request: Annotated[PreferenceRequest, Body()]) -> Response:
     """Change what a person wants to be told of."""
     return await changing.change(gateway, "preference", person, request.preference, request)
 
 
-@router.delete("/preferences/{person}", responses=ERRORS)
+@router.delete("/preferences/{person}", response_model=control_models.Changed, responses=ERRORS)
 async def delete_preference(
     person: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
@@ -102,7 +103,7 @@ async def delete_preference(
     return await changing.change(gateway, "preference", person, None, who)
 
 
-@router.get("/audit", responses={503: ERRORS[503]})
+@router.get("/audit", response_model=control_models.ChangeList, responses={503: ERRORS[503]})
 async def audit(
     gateway: Ready,
     kind: Annotated[str, Query(max_length=60)] = "",

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from agents.gateway import control_models
 from agents.gateway.api import changing
 from agents.gateway.api.changing import ERRORS, Who
 from agents.gateway.api.rules import ActorQuery, ExpectedQuery
@@ -111,7 +112,7 @@ def _labels_of(alert: Any) -> Mapping[str, str]:
     return labels if "target" in labels else {**labels, "target": alert.target}
 
 
-@router.get("/silences", responses={503: ERRORS[503]})
+@router.get("/silences", response_model=control_models.SilenceList, responses={503: ERRORS[503]})
 async def silences(
     gateway: Ready, state: Annotated[str, Query(pattern="^(|pending|active|expired)$", max_length=20)] = ""
 ) -> Response:
@@ -126,7 +127,7 @@ async def silences(
     return reply({"success": True, "silences": listed})
 
 
-@router.post("/silences", responses=ERRORS)
+@router.post("/silences", response_model=control_models.Changed, responses=ERRORS)
 async def add_silence(gateway: Ready, request: Annotated[SilenceRequest, Body()]) -> Response:
     """Silence what passes every matcher, from now or `starts` on."""
     body = _silence_body(request, gateway.now())
@@ -135,7 +136,7 @@ async def add_silence(gateway: Ready, request: Annotated[SilenceRequest, Body()]
     )
 
 
-@router.post("/silences/preview", responses={422: ERRORS[422], 503: ERRORS[503]})
+@router.post("/silences/preview", response_model=control_models.Preview, responses={422: ERRORS[422], 503: ERRORS[503]})
 async def preview_silence(gateway: Ready, request: Annotated[SilenceRequest, Body()]) -> Response:
     """What a silence would hit: active alerts, and targets with the rules whose alerts would not be told."""
     if request.ends is None and request.for_ is None:
@@ -148,7 +149,11 @@ async def preview_silence(gateway: Ready, request: Annotated[SilenceRequest, Bod
     return reply({"success": True, **_preview_json(gateway, found, lambda _, labels: silence.hits(labels))})
 
 
-@router.get("/silences/{silence_id}", responses={404: ERRORS[404], 503: ERRORS[503]})
+@router.get(
+    "/silences/{silence_id}",
+    response_model=control_models.SilenceAnswer,
+    responses={404: ERRORS[404], 503: ERRORS[503]},
+)
 async def silence(silence_id: str, gateway: Ready) -> Response:
     """One silence, and what it hits."""
     found = await changing.controls(gateway)
@@ -160,7 +165,7 @@ async def silence(silence_id: str, gateway: Ready) -> Response:
     return reply({"success": True, "silence": told, **hit})
 
 
-@router.put("/silences/{silence_id}", responses=ERRORS)
+@router.put("/silences/{silence_id}", response_model=control_models.Changed, responses=ERRORS)
 async def put_silence(silence_id: str, gateway: Ready, request: Annotated[SilenceRequest, Body()]) -> Response:
     """Change a silence: its matchers, its times, its comment."""
     if silence_id not in silences_in_force(gateway, await changing.controls(gateway)):
@@ -168,7 +173,7 @@ async def put_silence(silence_id: str, gateway: Ready, request: Annotated[Silenc
     return await changing.change(gateway, "silence", silence_id, _silence_body(request, gateway.now()), request)
 
 
-@router.delete("/silences/{silence_id}", responses=ERRORS)
+@router.delete("/silences/{silence_id}", response_model=control_models.Changed, responses=ERRORS)
 async def expire_silence(
     silence_id: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
@@ -180,13 +185,17 @@ async def expire_silence(
     return await changing.change(gateway, "silence", silence_id, expired(held, gateway.now()), who)
 
 
-@router.get("/silences/{silence_id}/history", responses={404: ERRORS[404], 503: ERRORS[503]})
+@router.get(
+    "/silences/{silence_id}/history",
+    response_model=control_models.ChangeList,
+    responses={404: ERRORS[404], 503: ERRORS[503]},
+)
 async def silence_history(silence_id: str, gateway: Ready) -> Response:
     """Who changed it, when, from what to what."""
     return changing.history(await changing.controls(gateway), "silence", silence_id)
 
 
-@router.get("/maintenance", responses={503: ERRORS[503]})
+@router.get("/maintenance", response_model=control_models.WindowList, responses={503: ERRORS[503]})
 async def windows(gateway: Ready, count: Annotated[int, Query(alias="next", ge=0, le=100)] = 3) -> Response:
     """Every window with its next occurrences; one that goes on is the first of them."""
     found = await changing.controls(gateway)
@@ -208,7 +217,9 @@ def _window_json(window: Window, version: int, now: float, count: int) -> dict[s
     }
 
 
-@router.post("/maintenance/preview", responses={422: ERRORS[422], 503: ERRORS[503]})
+@router.post(
+    "/maintenance/preview", response_model=control_models.WindowPreview, responses={422: ERRORS[422], 503: ERRORS[503]}
+)
 async def preview_window(gateway: Ready, request: Annotated[WindowRequest, Body()]) -> Response:
     """The next ten occurrences of a window, and what it would hit."""
     try:
@@ -220,13 +231,13 @@ async def preview_window(gateway: Ready, request: Annotated[WindowRequest, Body(
     return reply({"success": True, "maintenance": _window_json(window, 0, gateway.now(), 10), **hit})
 
 
-@router.put("/maintenance/{name}", responses=ERRORS)
+@router.put("/maintenance/{name}", response_model=control_models.Changed, responses=ERRORS)
 async def put_window(name: str, gateway: Ready, request: Annotated[WindowRequest, Body()]) -> Response:
     """Make or replace a window."""
     return await changing.change(gateway, "maintenance", name, request.window, request)
 
 
-@router.delete("/maintenance/{name}", responses=ERRORS)
+@router.delete("/maintenance/{name}", response_model=control_models.Changed, responses=ERRORS)
 async def delete_window(
     name: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
@@ -238,7 +249,11 @@ async def delete_window(
     )
 
 
-@router.get("/maintenance/{name}/history", responses={404: ERRORS[404], 503: ERRORS[503]})
+@router.get(
+    "/maintenance/{name}/history",
+    response_model=control_models.ChangeList,
+    responses={404: ERRORS[404], 503: ERRORS[503]},
+)
 async def window_history(name: str, gateway: Ready) -> Response:
     """Who changed it, when, from what to what."""
     return changing.history(await changing.controls(gateway), "maintenance", name)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import Field
 from starlette.responses import Response
 
+from agents.gateway import control_models
 from agents.gateway.api import changing
 from agents.gateway.api.changing import ERRORS, Who
 from agents.gateway.context import Ready
@@ -57,14 +58,14 @@ def _rule_json(found: Controls, rule: Any) -> dict[str, Any]:
     }
 
 
-@router.get("/rules", responses={503: ERRORS[503]})
+@router.get("/rules", response_model=control_models.RuleList, responses={503: ERRORS[503]})
 async def rules(gateway: Ready) -> Response:
     """Every rule in force, as it is judged: the file's, overlaid by what was changed at run time."""
     found = await changing.controls(gateway)
     return reply({"success": True, "rules": [_rule_json(found, r) for r in found.rules(gateway.rules)]})
 
 
-@router.get("/rules/{name}", responses={404: ERRORS[404], 503: ERRORS[503]})
+@router.get("/rules/{name}", response_model=control_models.RuleAnswer, responses={404: ERRORS[404], 503: ERRORS[503]})
 async def rule(name: str, gateway: Ready) -> Response:
     """One rule, or both of a pair, with what was written for it at run time."""
     found = await changing.controls(gateway)
@@ -76,13 +77,13 @@ async def rule(name: str, gateway: Ready) -> Response:
     return reply({"success": True, "rules": mine, "current": written})
 
 
-@router.put("/rules/{name}", responses=ERRORS)
+@router.put("/rules/{name}", response_model=control_models.Changed, responses=ERRORS)
 async def put_rule(name: str, gateway: Ready, request: Annotated[RuleRequest, Body()]) -> Response:
     """Make or replace a rule; it is in force everywhere within two seconds."""
     return await changing.change(gateway, "rule", name, request.rule, request)
 
 
-@router.delete("/rules/{name}", responses=ERRORS)
+@router.delete("/rules/{name}", response_model=control_models.Changed, responses=ERRORS)
 async def delete_rule(
     name: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
@@ -90,19 +91,21 @@ async def delete_rule(
     return await changing.change(gateway, "rule", name, None, Who(actor=actor, expected_version=expected_version))
 
 
-@router.get("/rules/{name}/history", responses={404: ERRORS[404], 503: ERRORS[503]})
+@router.get(
+    "/rules/{name}/history", response_model=control_models.ChangeList, responses={404: ERRORS[404], 503: ERRORS[503]}
+)
 async def rule_history(name: str, gateway: Ready) -> Response:
     """Who changed it, when, from what to what; the last 50 versions, oldest first."""
     return changing.history(await changing.controls(gateway), "rule", name)
 
 
-@router.post("/rules/{name}/rollback", responses=ERRORS)
+@router.post("/rules/{name}/rollback", response_model=control_models.Changed, responses=ERRORS)
 async def rollback_rule(name: str, gateway: Ready, request: Annotated[RollbackRequest, Body()]) -> Response:
     """Make an earlier version the latest once more."""
     return await changing.roll_back(gateway, "rule", name, request.version, request)
 
 
-@router.put("/thresholds/{rule}", responses=ERRORS)
+@router.put("/thresholds/{rule}", response_model=control_models.Changed, responses=ERRORS)
 async def put_threshold(rule: str, gateway: Ready, request: Annotated[ThresholdRequest, Body()]) -> Response:
     """Judge a rule by other numbers, without touching the rest of it."""
     names = ("value", "recover", "warning", "critical")
@@ -110,7 +113,7 @@ async def put_threshold(rule: str, gateway: Ready, request: Annotated[ThresholdR
     return await changing.change(gateway, "threshold", rule, body, request)
 
 
-@router.delete("/thresholds/{rule}", responses=ERRORS)
+@router.delete("/thresholds/{rule}", response_model=control_models.Changed, responses=ERRORS)
 async def delete_threshold(
     rule: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
