@@ -166,6 +166,22 @@ class Controls:
         gone = [c for k, versions in self._history.items() if k not in self._current for c in versions.values()]
         return sorted([*found, *gone, *self._refused.values()], key=lambda c: (c.at, c.version), reverse=True)
 
+    def over(self, kinds: Iterable[str], before: float) -> list[str]:
+        """Kafka keys of what ended before a time, with its history; also the history of what is gone already."""
+        keys: list[str] = []
+        for kind in kinds:
+            ended = {
+                record.id
+                for record in self.records(kind)
+                if max(record.at, *(getattr(self.value(kind, record.id), n, 0.0) for n in ("ends", "until"))) < before
+            }
+            keys += [f"{kind}/{key}" for key in ended]
+            for (of, key), versions in self._history.items():
+                gone = (of, key) not in self._current and max(c.at for c in versions.values()) < before
+                if of == kind and (key in ended or gone):
+                    keys += [f"audit/{kind}/{key}/{version}" for version in versions]
+        return keys
+
     def rules(self, base: Iterable[Rule]) -> tuple[Rule, ...]:
         """The rules in force, as they are judged: those of the file, overlaid by those of the log, with thresholds."""
         live: dict[str, Rule] = self.live("rule")

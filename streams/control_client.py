@@ -238,12 +238,7 @@ class ControlClient:
             for r in records
             if r.kind != "audit" and r.version > KEEP_VERSIONS
         ]
-        for kind in _PASSING:
-            for record in self.controls.records(kind):
-                value = self.controls.value(kind, record.id)
-                if max(record.at, getattr(value, "ends", 0.0), getattr(value, "until", 0.0)) < before:
-                    keys.append(f"{kind}/{record.id}")
-                    keys += [f"audit/{kind}/{record.id}/{c.version}" for c in self.controls.history(kind, record.id)]
+        keys += self.controls.over(_PASSING, before)
         return [(k.encode(), None) for k in keys[:_PRUNE_AT_ONCE]]
 
     async def _read(self) -> None:

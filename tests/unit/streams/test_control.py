@@ -16,10 +16,10 @@ from streams.control_client import Edit
 from streams.rules import Rule, together
 
 
-def record(kind="rule", key="slow", version=1, /, *, actor="ada", deleted=False, at=0.0, **body):
-    if kind == "rule" and not body:
-        body = {"metric": "latency", "value": float(version)}
-    return Control(kind=kind, id=key, version=version, deleted=deleted, actor=actor, at=at, body=json.dumps(body))
+def record(rkind="rule", rkey="slow", rversion=1, /, *, actor="ada", deleted=False, at=0.0, **body):
+    if rkind == "rule" and not body:
+        body = {"metric": "latency", "value": float(rversion)}
+    return Control(kind=rkind, id=rkey, version=rversion, deleted=deleted, actor=actor, at=at, body=json.dumps(body))
 
 
 BASE = together(
@@ -155,6 +155,25 @@ def test_history_keeps_the_last_versions():
     controls.forget("rule/slow")
     assert controls.current("rule", "slow") is None
     assert controls.history("rule", "slow")[-1].version == KEEP_VERSIONS + 9
+
+
+def test_what_ended_long_ago_leaves_with_its_history():
+    """A silence by its end, a snooze by its `until`; of what somebody else has removed already, the history goes."""
+    controls = Controls()
+    for kind, key, body in (
+        ("silence", "old", {"matchers": ["a=b"], "starts": 0, "ends": 50}),
+        ("silence", "long", {"matchers": ["a=b"], "starts": 0, "ends": 500}),
+        ("snooze", "a1", {"until": 60}),
+        ("snooze", "a2", {"until": 60}),
+        ("rule", "slow", {"metric": "latency", "value": 1}),
+    ):
+        change = Change(kind=kind, id=key, version=1, actor="ada", at=10.0, outcome="accepted", old=None, new=body)
+        controls.take(record(kind, key, at=10.0, **body))
+        controls.take(record("audit", f"{kind}/{key}/1", at=10.0, **change.body()))
+    controls.forget("snooze/a2")
+    assert sorted(controls.over(("silence", "snooze"), 100.0)) == [
+        "audit/silence/old/1", "audit/snooze/a1/1", "audit/snooze/a2/1", "silence/old", "snooze/a1",
+    ]  # fmt: skip
 
 
 CHECKS = Checks(BASE, ())
