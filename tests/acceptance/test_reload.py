@@ -8,10 +8,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from agents.alert.app import run
+from agents.alert.settings import AlertSettings
+from probestream.config import load
 from probestream.reload import FileWatch
+from schemas import Finding, encode
 from streams.control_client import ControlClient
+from streams.topics import ALERTS, FINDINGS, full_name
+from streams.units import now_ms
 from tests.kit.front_door import Installation, Program
-from tests.kit.role import until
+from tests.kit.reader import reading
+from tests.kit.records import writer
+from tests.kit.role import running, until
 
 TARGETS = """
 targets:
@@ -140,6 +148,26 @@ async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):
         await until(lambda: _knows_the_file(reader))
         path.write_text(TARGETS + "gateway: {port: 8081}\n")
         await until(lambda: said.has("gateway changed", "at the next start"))
+
+
+async def test_a_rule_taken_out_of_the_file_resolves_its_alert(kafka, reader, tmp_path):
+    """Two seconds after the file was saved without the rule, whoever was told that it fired is told that it is over."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100)
+    config = load(path)
+    slow = config.rules[0]
+    finding = Finding(
+        target="host1", rule="slow", holds=True, time=now_ms(), severity=slow.severity, metric="latency", aggregate="last",
+        operator=">", threshold=100.0, value=200.0,
+    )  # fmt: skip
+    alerts = running(run, kafka=kafka, settings=AlertSettings(tick=0.05), targets=config.targets, rules=config.rules)
+    async with reading(kafka, ALERTS) as seen, watching(path, kafka), alerts, writer(kafka) as w:
+        await until(lambda: _knows_the_file(reader))
+        await w.producer.send_and_wait(full_name(kafka, FINDINGS), encode(finding), key=b"host1/slow")
+        await seen.wait(ALERTS, lambda got: any(a.state == "firing" and a.notify for a in got))
+        path.write_text(TARGETS)
+        resolved = await seen.wait(ALERTS, lambda got: got[-1].state == "resolved", 2.0)
+        assert (resolved[-1].reason, resolved[-1].notify) == ("rule_removed", True)
 
 
 async def test_a_running_program_takes_in_its_file(kafka, reader, tmp_path):
