@@ -209,6 +209,17 @@ def _fill(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], highest: int
     fold.loaded()
 
 
+def rebuild(old: Fold, fresh: Fold) -> None:
+    """Fill the empty `fresh`, which may have other rules, from `old`; all of it is stored anew by the next commit."""
+    untold = old.state.dirty.unrolled.copy()
+    load(fresh, dict(dump(old, everything=True)))
+    dirty = fresh.state.dirty
+    for part in (dirty.names, dirty.latest, dirty.slot, dirty.season):
+        part[:] = 1
+    dirty.unrolled[: len(untold)] = untold[: len(dirty.unrolled)]
+    fresh.dirty_text = set(fresh.text)
+
+
 def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict[tuple[int, int], Any]], int]:
     """Entries of partition `wanted` by kind, block and slot, and the highest source offset among them."""
     kinds: dict[int, dict[tuple[int, int], Any]] = {k: {} for k in range(SKETCH + 1)}
@@ -314,4 +325,4 @@ class _Reader:
         return found
 
 
-__all__ = ["Entry", "StateError", "TornStateError", "dump", "load"]
+__all__ = ["Entry", "StateError", "TornStateError", "dump", "load", "rebuild"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from schemas import DecodeError, SampleBatch, decode
 from schemas.codec import HEADER_BYTES, encode
 from streams.admission import Admission, Refusal, RuleSets
-from streams.forget import Memory, forget
+from streams.forget import Memory, forget, give_up
 from streams.kernel import fold as kernel
 from streams.kernel import judge, kinds, names, panes, scan, state
 from streams.kernel.judge import MOST_TOKENS, Changes, Rules
@@ -487,6 +487,16 @@ class Fold:
 
     # ---------------------------------------------------------------------------------------------------- what is seen
 
+    def give_up_unknown(self) -> None:
+        """Give up targets that the configuration names no longer."""
+        live = np.flatnonzero(self.state.targets.flag[:, state.LIVE] == 1).tolist()
+        gone = [t for t in live if not self.admission.known(self.name_of(t))]
+        if gone:
+            give_up(self.state, self.memory, gone)
+            for target in gone:
+                self.text.pop(target, None)
+                self.dirty_text.add(target)
+
     @property
     def targets(self) -> int:
         """How many targets there are."""
@@ -557,7 +567,8 @@ def _tables(conditions: Conditions, sets: RuleSets, windows: list[float]) -> Rul
 
 def _longest(conditions: Conditions) -> int:
     """How many panes of 10 s quantiles are asked over: an hour's, and more only where a rule looks further back."""
-    asked = conditions.window_s[conditions.kind == kinds.QUANTILE]
+    quantile = (conditions.kind == kinds.RATIO) & (conditions.param >= 0)
+    asked = conditions.window_s[(conditions.kind == kinds.QUANTILE) | quantile]
     return max([360, *(int(w) * 1000 // panes.PANE_MS for w in asked.tolist())])
 
 

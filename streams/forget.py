@@ -54,14 +54,21 @@ def forget(held: State, memory: Memory, before_ms: float, keep: AbstractSet[str]
     seen = held.series.num[places[:, state.MAIN], state.SEEN_AT]
     found = [(t, memory.names[places[t, state.NAME]]) for t in np.flatnonzero(live & (seen < before_ms)).tolist()]
     gone = [(t, name, np.flatnonzero(held.targets.holds[t]).tolist()) for t, name in found if name not in keep]
-    if gone:
-        idle, taken = np.array([t for t, _, _ in gone]), int(held.clock[state.ROWS])
+    give_up(held, memory, [t for t, _, _ in gone])
+    return gone
+
+
+def give_up(held: State, memory: Memory, targets: list[int]) -> None:
+    """Free the rows of `targets`, by number, and forget every name without a target."""
+    count = int(held.clock[state.TARGETS])
+    live = np.count_nonzero(held.targets.flag[:count, state.LIVE] == 1)
+    if targets:
+        idle, taken = np.array(targets), int(held.clock[state.ROWS])
         _free_rows(held, np.flatnonzero(np.isin(held.series.target[:taken], idle)))
         _free_targets(held, idle)
         state.reindex(held.index, held.series, taken)
-    if len(memory.names) > np.count_nonzero(live) - len(gone):
+    if len(memory.names) > live - len(targets):
         _keep_names(held, memory)
-    return gone
 
 
 def _free_rows(held: State, rows: NDArray[np.int64]) -> None:

@@ -8,6 +8,7 @@ from schemas import SampleBatch, encode
 from streams import blocks
 from streams.admission import Admission
 from streams.fold import Fold, Record
+from streams.kernel import judge, panes, state
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 
@@ -28,6 +29,9 @@ def warm() -> float:
     one = fold()
     one.take([Record(0, 0, encode(batch)), Record(1, 3_600_000 * 24 * 10, b"")])
     one.held()
+    head = int(one.state.clock[state.HEAD])
+    panes.sums(one.state.ring, 0, 0, 30, head)
+    judge.normal(one.state, 0)
     other = fold()
     blocks.load(other, dict(blocks.dump(one, everything=True)))
     return time.perf_counter() - began

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agents.detect.terms import follow
 from agents.detect.worker import Worker
 from agents.watchdog import watch
 from streams.app import make_app, raw_topic, serve
@@ -65,6 +66,7 @@ async def run(
         asyncio.create_task(_commit_by_timer(worker, failed)),
         asyncio.create_task(_guard(worker, kafka, failed)),
         asyncio.create_task(_retell(worker)),
+        asyncio.create_task(_control(worker, kafka, failed)),
     ]
     try:
         await serve(app, stop, failed, ready, drain=worker.commit)
@@ -98,3 +100,11 @@ async def _retell(worker: Worker) -> None:
     while True:
         await asyncio.sleep(RETELL_EVERY_S)
         worker.retell()
+
+
+async def _control(worker: Worker, kafka: KafkaSettings, failed: asyncio.Event) -> None:
+    try:
+        await follow(kafka, worker.terms, worker.informed, worker.change_terms)
+    except Exception:
+        log.exception("cannot read what is in force")
+        failed.set()

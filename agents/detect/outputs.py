@@ -20,8 +20,8 @@ STATUS = ("healthy", "degraded", "unhealthy", "unknown")
 _HOLDS = (False, True, None)
 
 
-def finding(fold: Fold, change: Change) -> Finding:
-    """The finding of `change`."""
+def finding(fold: Fold, change: Change, version: int = 0) -> Finding:
+    """The finding of `change`, by this version of its rule."""
     rule, conditions = fold.rules[change.rule], fold.conditions
     own = fold.schedules.conditions_of(change.rule)
     code, message = change.text
@@ -45,6 +45,7 @@ def finding(fold: Fold, change: Change) -> Finding:
         message=message,
         source_partition=fold.partition,
         source_offset=change.offset,
+        rule_version=version,
         conditions=[_condition(fold, c, seen) for c, seen in zip(own, change.seen, strict=True)],
     )
 

@@ -20,17 +20,17 @@ from aiokafka import AIOKafkaProducer
 from agents import crash
 from agents.detect import intake, outputs
 from agents.detect.store import Store
+from agents.detect.terms import Terms
 from agents.holes import check_hole
 from schemas import Record, SampleBatch, encode
 from streams import blocks
 from streams import fold as folding
-from streams.admission import Admission, Declared
+from streams.admission import Admission
 from streams.fold import Fold, Limits
 from streams.groups import finding_key
 from streams.kafka import KafkaSettings, close, producer_options
 from streams.partition import partition_of
 from streams.rules.compile import compile_rules
-from streams.rules.expand import expand
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
 
@@ -49,6 +49,7 @@ _TICK = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], 
 _HEALTH_PER_COMMIT = 2000
 _PIECE_BYTES = 1 << 20
 _COMMIT_SHARE = 10.0
+_LONGEST_PAUSE_S = 5.0
 
 
 class Worker:
@@ -58,19 +59,13 @@ class Worker:
         self, kafka: KafkaSettings, settings: DetectSettings, targets: tuple[Target, ...], rules: tuple[Rule, ...]
     ) -> None:
         self.kafka, self.settings = kafka, settings
-        self.rules = expand(rules)
-        self.conditions = compile_rules(self.rules)
-        self.labels = {t.name: t.all_labels for t in targets}
-        self.admission = Admission(
-            labels_of=self._labels_of,
-            known=self._known,
-            declared={t.name: Declared(t.baseline_ms, t.baseline_error_rate) for t in targets},
-            partitions=kafka.partitions,
-            most=settings.max_targets,
-        )
+        self.terms = Terms(targets, rules)
+        self._adopt_terms()
         self.folds: dict[int, Fold] = {}
+        self.informed = asyncio.Event()
         self.consumer: Any = None
         self._stores: dict[int, Store] = {}
+        self._assignment = 0
         self._events: list[Any] = []
         self._out: deque[tuple[str, bytes | None, bytes, int]] = deque()
         self._out_lock = asyncio.Lock()
@@ -92,11 +87,33 @@ class Worker:
         """Disconnect; what was not committed will be read again."""
         await asyncio.gather(close(self._producer), *(close_store.close() for close_store in self._stores.values()))
 
-    def _labels_of(self, target: str) -> Mapping[str, str]:
-        return self.labels.get(target) or {"target": target, "kind": "push"}
+    def _adopt_terms(self) -> None:
+        self.rules = self.terms.rules
+        self.conditions = compile_rules(self.rules)
+        self.admission = Admission(
+            labels_of=self.terms.labels_of,
+            known=self._known,
+            declared=self.terms.declared,
+            partitions=self.kafka.partitions,
+            most=self.settings.max_targets,
+        )
 
     def _known(self, target: str) -> bool:
-        return self.settings.unknown_targets == "accept" or target in self.labels
+        return self.settings.unknown_targets == "accept" or target in self.terms.labels
+
+    def change_terms(self) -> None:
+        """Go on with other rules and targets: what was learnt, counted and held stays, where it still applies."""
+        self._adopt_terms()
+        for partition, fold in list(self.folds.items()):
+            fresh = self._empty(partition)
+            blocks.rebuild(fold, fresh)
+            self._expect(fresh)
+            self.folds[partition] = fresh
+        log.info("%d rules for %d targets are in force", len(self.rules), len(self.terms.labels))
+
+    def _expect(self, fold: Fold) -> None:
+        fold.give_up_unknown()
+        fold.expect([t for t in self.terms.labels if partition_of(t, self.kafka.partitions) == fold.partition])
 
     def _empty(self, partition: int) -> Fold:
         limits = Limits(
@@ -121,6 +138,7 @@ class Worker:
         """Take over each partition's state; say which record comes next."""
         earliest = await self.consumer().earliest_offsets(*sources)
         ends = await self.consumer().highwaters(*sources)
+        await self.informed.wait()
         async with self._commit_lock:
             self._events.clear()
             await asyncio.gather(*(close_store.close() for close_store in self._stores.values()))
@@ -139,11 +157,12 @@ class Worker:
                     if fold.offset >= 0:
                         log.warning("%s/%d: records %d to %d were deleted unread", *tp, fold.offset + 1, first - 1)
                     fold.offset = first - 1
-                fold.expect([t for t in self.labels if partition_of(t, self.kafka.partitions) == tp.partition])
+                self._expect(fold)
                 # Panes that were over but perhaps not told: rollups replace each other, so once more does no harm.
                 fold.untold_panes(4)
                 positions[tp] = fold.offset + 1
             self.folds = folds
+            self._assignment += 1
             self._stored = {p: f.offset for p, f in folds.items()}
         log.info("state restored: %s", {p: (f.offset, f.targets) for p, f in sorted(folds.items())})
         return positions
@@ -156,6 +175,7 @@ class Worker:
         """Forget the partitions: whoever has them next goes on from what was committed."""
         async with self._commit_lock:
             self.folds = {}
+            self._assignment += 1
 
     def progress(self) -> dict[int, int]:
         """Offset of the last record folded, by partition."""
@@ -164,38 +184,44 @@ class Worker:
     async def take(self, event: Any) -> None:
         """Fold a bundle of records. Raises HoleError where records before one of them are missing."""
         bundle = event.message
-        fold = self.folds.get(bundle.partition)
-        if fold is None:
-            return  # of a partition that was just given up; whoever has it next reads it
+        began, at = self._assignment, 0
         self._read_at[bundle.partition] = time.monotonic()
-        messages = [m for m in bundle.value if m.offset > fold.offset]
-        for last, following in zip([fold.offset, *(m.offset for m in messages)], messages, strict=False):
-            if following.offset > last + 1:
-                await check_hole(self.kafka, self._source, bundle.partition, last + 1, following.offset)
-                if self.folds.get(bundle.partition) is not fold:
-                    return  # given up meanwhile
-        at = 0
-        while at < len(messages):
+        while at < len(bundle.value):
+            # Anew at each turn: other rules may have come, and with them another fold.
+            fold = self.folds.get(bundle.partition)
+            if fold is None or began != self._assignment:
+                return  # of a partition that was just given up; whoever has it next reads it
             end, size = at, 0
-            while end < len(messages) and size < _PIECE_BYTES:
-                size += len(messages[end].value or b"") + 1
+            while end < len(bundle.value) and size < _PIECE_BYTES:
+                size += len(bundle.value[end].value or b"") + 1
                 end += 1
+            messages = [m for m in bundle.value[at:end] if m.offset > fold.offset]
+            at = end
+            await self._check_holes(fold.offset, messages)
+            if began != self._assignment:
+                return
             try:
-                self._fold(fold, messages[at:end])
+                self._fold(self.folds[bundle.partition], messages)
             except BaseException:
                 self._broken = True  # records half folded must not be stored
                 raise
-            at = end
             async with self._out_lock:
                 await self._drain()
             crash.here("detect.told")
             await asyncio.sleep(0)
-            if self.folds.get(bundle.partition) is not fold:
-                return
-        self._events.append(event)
+        if began == self._assignment:
+            self._events.append(event)
+
+    async def _check_holes(self, last: int, messages: list[Any]) -> None:
+        for message in messages:
+            if message.offset > last + 1:
+                await check_hole(self.kafka, self._source, message.partition, last + 1, message.offset)
+            last = message.offset
 
     def _fold(self, fold: Fold, messages: list[Any]) -> None:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
+        if not messages:
+            return
         outcome = fold.take([folding.Record(m.offset, m.timestamp, m.value) for m in messages])
         by_offset = {m.offset: m for m in messages} if outcome.refused else {}
         for refused in outcome.refused:
@@ -207,8 +233,8 @@ class Worker:
             self._tell_finding(fold, change)
 
     def _tell_finding(self, fold: Fold, change: Change) -> None:
-        found = outputs.finding(fold, change)
-        key = finding_key(fold.rules[change.rule], found.target, self._labels_of(found.target))
+        found = outputs.finding(fold, change, self.terms.versions.get(fold.rules[change.rule].name, 0))
+        key = finding_key(fold.rules[change.rule], found.target, self.terms.labels_of(found.target))
         self._tell(FINDINGS, key, found, partition_of(key, partitions(self.kafka, FINDINGS)))
 
     def _tell(self, topic: Topic, key: str | None, record: Record, partition: int) -> None:
@@ -279,5 +305,5 @@ class Worker:
                 event.ack()
 
     def pause_s(self) -> float:
-        """How long to wait before the next commit: with a large state, so long that commits take a tenth of the time."""
-        return max(self.settings.commit_every, _COMMIT_SHARE * self.commit_cost_s)
+        """How long to wait before the next commit: with a large state longer, so that commits take a tenth of the time."""
+        return max(self.settings.commit_every, min(_COMMIT_SHARE * self.commit_cost_s, _LONGEST_PAUSE_S))

@@ -18,6 +18,7 @@ from streams.kernel.state import (
 
 LATENCY_FLOOR_MS = 2.0
 FIELD_FLOOR = 1e-9
+QUARTER_MS = 900_000
 MOST_LATENCY_MS = 1e9
 MOST_VALUE = 1e30
 
@@ -151,20 +152,25 @@ def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float
 
 @inlined
 def _season(state: State, row: int, time: float, value: float, least: float) -> None:
-    """Gather the hour's mean; with the first value of another hour, learn it and look up what is usual now."""
+    """Gather the hour's mean; with the first value of another hour, learn it.
+
+    What is usual is looked up once a quarter of an hour: it moves slowly, and lies far off in memory.
+    """
     num = state.series.num[row]
-    hour = np.floor(time / seasonal.HOUR_MS)
-    if hour != num[HOUR]:
+    quarter = np.floor(time / QUARTER_MS)
+    if quarter != num[HOUR]:
         seasons = state.seasons
-        if num[HOUR_COUNT] > 0:
-            past = seasonal.hour_of_week(np.int64(num[HOUR]) * seasonal.HOUR_MS)
-            mean = num[HOUR_SUM] / num[HOUR_COUNT]
-            seasonal.observe(seasons.mean, seasons.weeks, seasons.spread, row, past, mean, least)
-            state.dirty.season[row // BLOCK, past] = 1
-            state.dirty.season[row // BLOCK, seasonal.HOURS] = 1
-        num[HOUR], num[HOUR_SUM], num[HOUR_COUNT] = hour, 0.0, 0.0
-        now = seasonal.hour_of_week(np.int64(time))
-        num[SEASON] = seasonal.expected(seasons.mean, seasons.weeks, row, now)
+        if np.floor(quarter / 4.0) != np.floor(num[HOUR] / 4.0):
+            if num[HOUR_COUNT] > 0:
+                past = seasonal.hour_of_week(np.int64(num[HOUR]) * QUARTER_MS)
+                mean = num[HOUR_SUM] / num[HOUR_COUNT]
+                seasonal.observe(seasons.mean, seasons.weeks, seasons.spread, row, past, mean, least)
+                state.dirty.season[row // BLOCK, past] = 1
+                state.dirty.season[row // BLOCK, seasonal.HOURS] = 1
+            num[HOUR_SUM] = num[HOUR_COUNT] = 0.0
+        num[HOUR] = quarter
+        middle = np.int64(quarter) * QUARTER_MS + QUARTER_MS // 2
+        num[SEASON] = seasonal.expected_at(seasons.mean, seasons.weeks, row, middle)
     if value == value:  # noqa: PLR0124 - not NaN
         num[HOUR_SUM] += value
         num[HOUR_COUNT] += 1.0

@@ -18,6 +18,7 @@ from streams.kernel.sketch_cells import Arena
 HEALTHY, DEGRADED, UNHEALTHY, UNKNOWN = range(4)
 FALSE, TRUE, UNSURE = range(3)
 
+# HOUR is the quarter of an hour of the latest value, HOUR_SUM and HOUR_COUNT of its whole hour.
 # Columns of Series.num: those of every series, then those of the scores that some rule looks at (see `Layout`).
 TIME, VALUE, Z, SEEN_AT, OK_AT, DECLARED, DECLARED_ERRORS, SEASON, HOUR, HOUR_SUM, HOUR_COUNT = range(11)
 BASELINE = 11
