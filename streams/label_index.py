@@ -29,6 +29,11 @@ class LabelIndex(Generic[T]):
         if (held := self._held.pop(key, None)) is not None:
             self._place(held[0]).discard(key)
 
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        """Id and thing of each, in the order in which they came."""
+        for key, (_, value) in self._held.items():
+            yield key, value
+
     def _place(self, matchers: tuple[str, ...]) -> set[str]:
         asked = next((m for m in map(parse, matchers) if m.operator == "=" and m.value), None)
         return self._others if asked is None else self._by_value.setdefault((asked.name, asked.value), set())

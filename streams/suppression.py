@@ -8,6 +8,7 @@ window, a cause that is down, an inhibition.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -126,6 +127,13 @@ class Suppressions:
             return Suppressed(*cause)
         by_alert = self._inhibitor.by(_labels(alert))
         return Suppressed("inhibited", by_alert) if by_alert is not None else None
+
+    def next_begin(self, now: float) -> float:
+        """The next time, in milliseconds, at which a silence or a window begins; infinite where none does."""
+        starts = [s.starts for _, s in self._silences if s.starts > now]
+        for window in self._windows.values():
+            starts += [start for start, _ in window.calendar.upcoming(now, 2) if start > now]
+        return min(starts, default=math.inf)
 
     def _hitting(self, alert: AlertView) -> tuple[list[tuple[str, Silence]], list[tuple[str, Window]]]:
         known = self._hits.get(alert.id)

@@ -1,0 +1,95 @@
+"""The rules and targets in force: those of the file, overlaid by what the control topic says."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from streams import groups
+from streams.composites import is_composite
+from streams.control import Controls
+from streams.labels import matches
+from streams.life import LifeDefaults, Policy, policy_of
+from streams.rules import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from schemas import Control
+    from streams.life import Life
+    from streams.rules import Rule
+
+log = logging.getLogger("probestream.alert")
+KINDS = ("rule", "threshold", "target")
+
+
+class Watched(Protocol):
+    """What is to be known of a target."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def all_labels(self) -> dict[str, str]: ...
+
+
+class Terms:
+    """What an alert's life depends on besides its findings; `members` are the targets of each group by its key."""
+
+    def __init__(self, targets: Iterable[Watched], rules: Iterable[Rule], defaults: LifeDefaults) -> None:
+        self.rules: dict[str, Rule] = {}
+        self.labels: dict[str, Mapping[str, str]] = {}
+        self.policies: dict[str, Policy] = {}
+        self.members: dict[str, set[str]] = {}
+        self._defaults = defaults
+        self._targets, self._base = list(targets), tuple(rules)
+        self._controls = Controls()
+        self._stale = True
+        self.refresh()
+
+    def take(self, control: Control) -> None:
+        """Take in a change of a rule, a threshold or a target; `refresh` brings it into force."""
+        refused = self._controls.take(control)
+        if refused is not None:
+            log.warning("control: %s", refused.message)
+        else:
+            self._stale = True
+
+    def replace(self, targets: Iterable[Watched], rules: Iterable[Rule]) -> None:
+        """Take another file's targets and rules for the base; `refresh` brings them into force."""
+        self._targets, self._base, self._stale = list(targets), tuple(rules), True
+
+    def refresh(self) -> bool:
+        """Bring what was taken in into force; whether there was anything."""
+        if not self._stale:
+            return False
+        self._stale = False
+        there: dict[str, Watched] = {t.name: t for t in self._targets}
+        for record in self._controls.records("target"):
+            there.pop(record.id, None)
+        there |= self._controls.live("target")
+        self.labels = {name: target.all_labels for name, target in there.items()}
+        self.rules = {r.name: r for r in self._controls.rules(expand(self._base))}
+        self.policies = {name: policy_of(rule, self._defaults) for name, rule in self.rules.items()}
+        self.members = {}
+        for rule in self.rules.values():
+            if groups.is_grouped(rule) and not is_composite(rule):
+                for name, labels in self.labels.items():
+                    if matches(rule.match, labels):
+                        self.members.setdefault(groups.group_key(rule, labels), set()).add(name)
+        return True
+
+    def labels_of(self, target: str) -> Mapping[str, str]:
+        """The labels of a target, also of one that nobody configured: it pushes its samples."""
+        return self.labels.get(target) or {"target": target, "kind": "push"}
+
+    def gone(self, life: Life) -> str | None:
+        """Why there is no longer what `life` is about, or None."""
+        rule = self.rules.get(life.rule)
+        if rule is None:
+            return "rule_removed"
+        if life.target.startswith(groups.PREFIX) or groups.is_grouped(rule):
+            same = groups.is_grouped(rule) and groups.group_of(rule, life.labels) == life.target
+            return None if same else "rule_no_longer_matches"
+        if life.target not in self.labels and life.labels.get("kind") != "push":
+            return "target_removed"
+        return None if matches(rule.match, self.labels_of(life.target)) else "rule_no_longer_matches"
