@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from streams.patterns import refuse_costly
+
 _MATCHER = re.compile(r'^\s*([A-Za-z_][\w.-]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|(.*?))\s*$')
 
 
@@ -45,6 +47,7 @@ def parse(text: str) -> Matcher:
             re.compile(value)
         except re.error as error:
             raise ValueError(f"{text!r}: no regular expression: {error}") from error
+        refuse_costly(value)
     return Matcher(name, operator, value)
 
 
