@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from streams.admission import Admission, Declared
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from streams.alerting import Watched
     from streams.fold import Record, Refused
     from streams.rules import Rule
+
+_MOST_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,24 @@ def terms_of(rules: Iterable[Rule], targets: Iterable[Watched], partitions: int 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How many samples, or whole records, were not taken in for one reason, and what the first was told."""
+
+    count: int
+    first: str
+
+
 class Detection:
-    """The folds of some partitions, made when their first record comes."""
+    """The folds of some partitions, made when their first record comes.
+
+    `refusals` are by the short name of the reason; `refused` are the first of them, whole.
+    """
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.refused: list[Refused] = []
-        self.samples_refused = 0
+        self.refusals: dict[str, Refusals] = {}
         self._conditions = compile_rules(terms.rules)
         self._folds: dict[int, Fold] = {}
         self._time: dict[int, float] = {}
@@ -69,6 +82,13 @@ class Detection:
             partitions=terms.partitions,
             most=terms.most_targets,
         )
+
+    def _refuse(self, refused: Refused) -> None:
+        if len(self.refused) < _MOST_KEPT:
+            self.refused.append(refused)
+        reason, count = refused.refusal.reason, 1 if refused.rows is None else len(refused.rows)
+        known = self.refusals.get(reason) or Refusals(0, refused.refusal.message)
+        self.refusals[reason] = replace(known, count=known.count + count)
 
     def fold(self, partition: int) -> Fold:
         """The fold of a partition."""
@@ -94,7 +114,8 @@ class Detection:
                 latest = max(latest, float(record.time))
                 times[record.offset] = latest
         self._time[partition] = max(latest, *(float(r.time) for r in records))
-        self.refused += outcome.refused
+        for refused in outcome.refused:
+            self._refuse(refused)
         return [
             Found(times[change.offset], partition, change.offset, n, finding(fold, change))
             for n, change in enumerate(outcome.changes)
