@@ -66,7 +66,7 @@ async def test_a_silence_from_preview_to_expiry(kafka, cli):
     assert json.loads(await cli("silence", "list", "--json")) == []
     assert "no silences begin with 'zz'" in await cli("silence", "expire", "zz", code=1)
     assert "at least one matcher must ask for a value" in await cli("silence", "add", 'a=~".*"', "--for", "1h", code=2)
-    assert "is no matcher" in await cli("silence", "add", "team", "--for", "1h", code=2)
+    assert "is no list of matchers" in await cli("silence", "add", "team", "--for", "1h", code=2)
 
 
 async def test_a_rule_from_set_to_rollback(cli):
