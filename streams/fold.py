@@ -69,6 +69,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a rule sees of a target: value, number of samples and truth of each condition, as in `Change`."""
+
+    rule: int
+    seen: list[tuple[float, float, int]]
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Samples (`rows`, None for the whole record) of one record that cannot be used, for one reason."""
 
@@ -532,6 +541,33 @@ class Fold:
                 )
         return found
 
+    def see(self, name: str) -> list[Seen] | None:
+        """What every rule that looks at a target sees of it now, in the rules' order; None where it is not known.
+
+        Nothing is decided by looking: `holds` is as the rule was last judged, each condition's truth as it is now.
+        """
+        number = self.memory.number.get(name)
+        target = -1 if number is None else int(self.memory.target_of[number])
+        if target < 0:
+            return None
+        tables, held, found = self.rules_table(), self.state.targets, []
+        for rule in sorted(self.rules_of(target)):
+            seen = []
+            for c in self.schedules.conditions_of(rule):
+                value, count = judge.value_of(self.state, tables, c, target, int(held.row_of[target, tables.metric[c]]))
+                seen.append((float(value), float(count), self._truth(c, value, count, int(held.truth[target, c]))))
+            found.append(Seen(rule, seen, bool(held.holds[target, rule])))
+        return found
+
+    def _truth(self, c: int, value: float, count: float, before: int) -> int:
+        """The truth of a condition that sees this, as the kernel would judge it after `before`."""
+        own = self.conditions
+        of_nothing = int(own.kind[c]) in (kinds.COUNT, kinds.RATE, kinds.SUM)
+        if np.isnan(value) or not (of_nothing or count >= own.min_samples[c]):
+            return state.UNSURE
+        limit = own.recovery[c] if before == state.TRUE else own.threshold[c]
+        return state.TRUE if judge.compare(own.operator[c], value, limit) else state.FALSE
+
 
 def replace_duplicates(batch: SampleBatch) -> SampleBatch:
     """The batch with at most one detail a sample, the last one, as a reader of arrays has it."""
@@ -584,4 +620,4 @@ def _looks(conditions: Conditions) -> NDArray[np.uint8]:
     return looks
 
 
-__all__ = ["Change", "Fold", "Limits", "Outcome", "Record", "Refused", "kinds", "panes"]
+__all__ = ["Change", "Fold", "Limits", "Outcome", "Record", "Refused", "Seen", "kinds", "panes"]
