@@ -72,7 +72,6 @@ def take_member(life: Life, finding: Finding, rule: Rule, configured: Collection
         "holds": finding.holds,
         "at": now,
         "pushed": finding.target not in configured,
-        "value": finding.value if math.isfinite(finding.value) else None,
         **{name: getattr(finding, name) for name in _KNOWN_BY},
     }
     life.total = len(configured) + sum(1 for m in life.members.values() if m["pushed"])

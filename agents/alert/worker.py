@@ -42,7 +42,7 @@ KEPT_MS = ((SAMPLES.days or 7) + 1) * 86_400_000.0
 """How long a life is kept after its last change: a finding can come again as long as its sample is on the log."""
 _ASK_AGAIN_MS = 1000.0
 _PRUNE_EVERY_MS = 60_000.0
-_INFORMED_WITHIN_S = 60.0
+_INFORMED_WITHIN_S = 110.0
 _KNOWN_WITHIN_S = 5.0
 
 

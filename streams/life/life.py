@@ -17,7 +17,7 @@ FIRED = ("firing", "acknowledged", "snoozed", "suppressed", "escalated", "flappi
 ACTIVE = ("pending", *FIRED)
 LOUD = ("firing", "escalated", "flapping")
 ENDED = ("resolved", "cancelled")
-KEPT_DECISIONS = 30
+KEPT_DECISIONS = 20
 KEPT_EPISODES = 50
 VERSION = 2
 

@@ -115,6 +115,18 @@ def test_group_follows_the_configuration(role):
     assert (fired.members, fired.member_count, fired.member_total) == (["a"], 1, 2)
 
 
+@pytest.mark.parametrize("writes", range(6))
+def test_findings_without_a_number_are_known_by_their_offset(role, writes):
+    """Dying between a life and the offset that says it is stored: its findings are read again, and change nothing."""
+    for holds in (True, False):
+        write(role, holds)
+    role.read()
+    role.flush(writes)
+    role.read()
+    role.flush()
+    assert [(a.number, a.state) for a in role.log.alerts()] == [(1, "firing"), (2, "resolved")]
+
+
 def test_group_goes_on_after_a_death(role):
     """Members counted before a death count after it."""
     role.configure([MOST])
