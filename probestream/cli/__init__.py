@@ -22,6 +22,7 @@ from probestream.cli import (
     silence,
     snooze,
     status,
+    test,
     topics,
     up,
 )
@@ -38,6 +39,7 @@ app.command("up")(up.up)
 app.command("init")(check.init)
 app.command("check")(check.check)
 app.command("lint")(lint.lint)
+app.command("test")(test.test)
 app.command("schema")(check.schema)
 app.command("status")(status.status)
 app.command("topics")(topics.topics)

@@ -6,7 +6,7 @@ import difflib
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from probestream.config.model import Config
@@ -14,10 +14,10 @@ from probestream.config.model import Config
 Path_ = tuple["str | int", ...]
 
 
-def suggest(path: Path_) -> str:
-    """What may have been meant by the unknown field at `path`, as the end of a sentence."""
-    model = _model_at(path[:-1])
-    names = [f.alias or n for n, f in model.model_fields.items()] if model else []
+def suggest(path: Path_, whole: type[BaseModel] = Config) -> str:
+    """What may have been meant by the unknown field at `path` of a file of `whole`, as the end of a sentence."""
+    model = _model_at(path[:-1], whole)
+    names = [f.alias or _first(f) or n for n, f in model.model_fields.items()] if model else []
     close = difflib.get_close_matches(str(path[-1]), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"
@@ -57,12 +57,21 @@ def _field_at(path: Path_) -> FieldInfo | None:
 
 
 def _field(model: type[BaseModel], name: str | int) -> FieldInfo | None:
-    return next((f for n, f in model.model_fields.items() if name in (n, f.alias)), None)
+    return next((f for n, f in model.model_fields.items() if name in (n, f.alias, *_choices(f))), None)
 
 
-def _model_at(path: Path_) -> type[BaseModel] | None:
+def _choices(field: FieldInfo) -> list[Any]:
+    """The names of a field that has several."""
+    return field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
+
+
+def _first(field: FieldInfo) -> str:
+    return str(next(iter(_choices(field)), ""))
+
+
+def _model_at(path: Path_, whole: type[BaseModel] = Config) -> type[BaseModel] | None:
     """The model of the section at `path`; that of an item of a list is the list's."""
-    model: type[BaseModel] | None = Config
+    model: type[BaseModel] | None = whole
     for step in path:
         if isinstance(step, int):
             continue

@@ -17,7 +17,7 @@ from types import NoneType
 from typing import Any
 
 import yaml
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from probestream.config.fields import Path_, kinds_at, names_file, suggest
 from probestream.config.model import Config
@@ -61,7 +61,8 @@ def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     return located(path, environ).config
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file. Raises ConfigError."""
     try:
         if (size := path.stat().st_size) > _MAX_BYTES:
             raise ConfigError([Problem(str(path), 0, 0, "", _too_large(size))])
@@ -96,7 +97,7 @@ class Located:
 def located(path: Path | str, environ: Mapping[str, str] | None = None) -> Located:
     """As `load`, with the places: ``at(("rules", 0, "value"), text)`` is a problem with that field."""
     path = Path(path)
-    return located_text(_read(path), str(path), environ, path.parent)
+    return located_text(read_text(path), str(path), environ, path.parent)
 
 
 def located_text(
@@ -106,12 +107,17 @@ def located_text(
     if len(text) > _MAX_BYTES:
         raise ConfigError([Problem(file, 0, 0, "", _too_large(len(text)))])
     environ = os.environ if environ is None else environ
-    reader = _Reader(file, environ, base or Path.cwd())
+    reader = Reader(file, environ, base or Path.cwd())
     data = reader.read(text)
     reader.override(data)
     data = reader.expand(data, ())
     if reader.problems:
         raise ConfigError(reader.problems)
+    return Located(validated(reader, data), reader.problem, data)
+
+
+def validated(reader: Reader, data: dict[str, Any]) -> Config:
+    """The configuration in `data`, which `reader` has read. Raises ConfigError."""
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -121,7 +127,7 @@ def located_text(
     reader.problems += [reader.problem(path, reader.without_hidden(text, path)) for path, text in broken(config)]
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Located(config, reader.problem, data)
+    return config
 
 
 def _too_large(size: int) -> str:
@@ -131,7 +137,11 @@ def _too_large(size: int) -> str:
     )
 
 
-class _Reader:
+class Reader:
+    """Reads one file, and knows where each of its parts stands."""
+
+    yaml_loader: type[yaml.SafeLoader] = yaml.SafeLoader
+
     def __init__(self, file: str, environ: Mapping[str, str], base: Path) -> None:
         self.file, self.environ, self.base = file, environ, base
         self.marks: dict[Path_, tuple[int, int]] = {}
@@ -156,8 +166,8 @@ class _Reader:
 
     def read(self, text: str) -> dict[str, Any]:
         try:
-            self._checked(yaml.compose(text, Loader=yaml.SafeLoader))
-            data = yaml.safe_load(text)
+            self._checked(yaml.compose(text, Loader=self.yaml_loader))
+            data = yaml.load(text, Loader=self.yaml_loader)  # noqa: S506 - one that is safe
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -337,10 +347,11 @@ class _Reader:
                     self.problems.append(self.problem(path, self.without_hidden(message, path)))
                 first.setdefault(name, i)
 
-    def explain(self, error: Any) -> Problem:
+    def explain(self, error: Any, model: type[BaseModel] = Config) -> Problem:
+        """The complaint that one of pydantic's errors makes about a file of `model`."""
         path: Path_ = tuple(error["loc"])
         if error["type"] == "extra_forbidden":
-            message = "unknown field" + suggest(path)
+            message = "unknown field" + suggest(path, model)
         elif error["type"] == "missing":
             message = "is required"
         else:

@@ -1,0 +1,1 @@
+"""Tests of rules as people write them and read their outcome: files, reports, JUnit."""

@@ -1,0 +1,202 @@
+"""Reads a file of rule tests; every complaint names file, line, column and field, as those about a configuration do."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+
+from probestream.config.fields import Path_
+from probestream.config.load import Config, ConfigError, Problem, Reader, located, read_text, validated
+from streams.dependencies import Dependencies
+from streams.groups import PREFIX
+from streams.rule_tests.model import Case, rules_named, targets_named
+from streams.rule_tests.run import World
+from streams.settings import Settings
+from streams.suppression import Suppressions
+from streams.units import Duration
+
+INLINE = (
+    "targets", "rules", "receivers", "dependencies", "inhibit_rules", "maintenance", "silences", "alert", "detect",
+)  # fmt: skip
+_OWN_METRICS = ("ok", "up", "latency")
+
+
+def _one_file(value: object) -> object:
+    """Prometheus has a list of files; a configuration here is one."""
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ValueError("one configuration is wanted: all rules of a file are judged together")
+        return value[0]
+    return value
+
+
+class RuleTests(Settings):
+    """A file of rule tests, Prometheus's form included."""
+
+    config: Annotated[str | None, BeforeValidator(_one_file)] = Field(
+        default=None, validation_alias=AliasChoices("config", "rule_files"), min_length=1
+    )
+    interval: Duration = Field(default=60.0, gt=0, validation_alias=AliasChoices("interval", "evaluation_interval"))
+    tests: tuple[Case, ...]
+    # Rules of the file itself, and what belongs to them; read as a configuration is.
+    targets: Any = None
+    rules: Any = None
+    receivers: Any = None
+    dependencies: Any = None
+    inhibit_rules: Any = None
+    maintenance: Any = None
+    silences: Any = None
+    alert: Any = None
+    detect: Any = None
+    # Of Prometheus, where they make no difference.
+    group_eval_order: Any = None
+    fuzzy_compare: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The tests of one file, the configuration they are about, and where each part stands."""
+
+    file: str
+    config_file: str
+    config: Config
+    interval_s: float
+    tests: tuple[Case, ...]
+    at: Callable[[Path_, str], Problem]
+
+
+class _Yaml(yaml.SafeLoader):
+    """As YAML has it, but ``0x10`` is a series and no hexadecimal number, and ``1:30`` no number of base 60."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, found) for tag, found in resolvers if tag != "tag:yaml.org,2002:int"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789"))
+
+
+class _Reader(Reader):
+    yaml_loader = _Yaml
+
+
+def load(path: Path | str) -> Loaded:
+    """The tests in the file at `path`, with its configuration. Raises ConfigError."""
+    path = Path(path)
+    return load_text(read_text(path), str(path), path.parent)
+
+
+def load_text(text: str, file: str, base: Path) -> Loaded:
+    """The tests in `text`; `base` is where the path of the configuration starts. Raises ConfigError."""
+    reader = _Reader(file, os.environ, base)
+    data = reader.expand(reader.read(text), ())
+    _stop_at(reader.problems)
+    try:
+        tests = RuleTests.model_validate(data)
+    except ValidationError as error:
+        told = [reader.explain(e, RuleTests) for e in error.errors()]
+        raise ConfigError(sorted(told, key=lambda p: (p.line, p.column))) from error
+    if not tests.tests:
+        raise ConfigError([reader.problem(("tests",), "there is no test")])
+    inline = {name: data[name] for name in INLINE if data.get(name) is not None}
+    config_file = file
+    if tests.config is None:
+        if "rules" not in inline:
+            raise ConfigError([reader.problem((), "which rules? name their file in config, or write them in rules")])
+        config = validated(reader, inline)
+    else:
+        if inline:
+            raise ConfigError([reader.problem((next(iter(inline)),), "config is given as well: choose one")])
+        place = "config" if "config" in data else "rule_files"
+        config_file = str(base / Path(tests.config).expanduser())
+        if not Path(config_file).is_file():
+            raise ConfigError([reader.problem((place,), f"there is no file {config_file}")])
+        config = located(config_file).config
+    found = Loaded(file, config_file, config, tests.interval, _named(tests.tests), reader.problem)
+    _stop_at([reader.problem(at, message) for at, message in _broken(found, data)])
+    return found
+
+
+def _stop_at(problems: list[Problem]) -> None:
+    if problems:
+        raise ConfigError(sorted(problems, key=lambda p: (p.line, p.column)))
+
+
+def _named(tests: tuple[Case, ...]) -> tuple[Case, ...]:
+    return tuple(c if c.name else c.model_copy(update={"name": f"test {i}"}) for i, c in enumerate(tests, start=1))
+
+
+def world_of(config: Config) -> World:
+    """What a test about `config` runs in: what the roles are given."""
+    return World(
+        rules=config.rules,
+        targets={t.name: t for t in config.targets},
+        suppressions=lambda: Suppressions(
+            dependencies=Dependencies(config.targets),
+            inhibit_rules=config.inhibit_rules,
+            maintenance=config.maintenance,
+            silences=config.silences,
+            settings=config.dependencies,
+        ),
+        defaults=config.alert,
+        tick_s=config.alert.tick,
+    )
+
+
+def _broken(loaded: Loaded, data: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Everything that names a rule, target, metric or silence that is not there."""
+    config = loaded.config
+    rules = {r.name for r in config.rules} | {r.pair for r in config.rules if r.pair}
+    targets = {t.name for t in config.targets}
+    metrics = {c.metric for r in config.rules for c in r.leaves()}
+    declared = {s.name for s in config.silences} | {w.name for w in config.maintenance}
+    closed = bool(targets) and config.detect.unknown_targets != "accept"
+    for i, case in enumerate(loaded.tests):
+        series_key = "input_series" if "input_series" in data["tests"][i] else "series"
+        here: Path_ = ("tests", i)
+        for path, name in rules_named(case):
+            if name not in rules:
+                yield (*here, *path), f"there is no rule {name!r}{_meant(name, rules)}"
+        came = {s.target for s in case.series}
+        for path, name in targets_named(case):
+            if name not in targets | came and not name.startswith(PREFIX):
+                yield (*here, *path), f"there is no target {name!r}{_meant(name, targets | came)}"
+        labels: dict[str, dict[str, str]] = {t.name: t.all_labels for t in config.targets}
+        for j, series in enumerate(case.series):
+            at = (*here, series_key, j)
+            place = (*at, "series" if series.series else "target")
+            if closed and series.target not in targets and not series.labels:
+                text = f"there is no target {series.target!r}{_meant(series.target, targets)}"
+                yield place, f"{text}; one that is not configured needs labels here"
+            own = labels.setdefault(series.target, {})
+            for label, value in series.labels.items():
+                have = own.get(label, "") if series.target in targets else own.setdefault(label, value)
+                if have != value:
+                    text = f"label {label} of target {series.target!r} is {have!r}, not {value!r}"
+                    yield (*at, "series" if series.series else "labels"), text
+            for metric in sorted(set(series.columns) - metrics - set(_OWN_METRICS)):
+                if close := difflib.get_close_matches(metric, metrics, n=1, cutoff=0.85):
+                    name = "series" if series.series else "metric" if metric == series.metric else "metrics"
+                    where = (*at, name, metric) if name == "metrics" else (*at, name)
+                    yield where, f"no rule looks at {metric!r}; did you mean {close[0]}?"
+        given = declared | {e.name for e in case.events if e.name}
+        for j, event in enumerate(case.events):
+            if event.expire and event.expire not in given:
+                yield (
+                    (*here, "events", j, "expire"),
+                    f"there is no silence or window {event.expire!r}{_meant(event.expire, given)}",
+                )
+
+
+def _meant(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    some = sorted(known)[:10]
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(some)}" if some else ""
