@@ -67,6 +67,7 @@ class Worker:
         self.informed = {"control": asyncio.Event(), "others": asyncio.Event()}
         self._configured = asyncio.Event()
         self._noted: dict[str, int] = {}
+        self._unheard: set[str] = set()
         self._ask_at = self._prune_at = 0.0
         self._changed = False
         self._in_force()
@@ -108,6 +109,7 @@ class Worker:
     def _in_force(self) -> None:
         self.composites.configure(self.terms.rules.values())
         self._changed = True
+        self._unheard.clear()
         self._configured.set()
         self._configured = asyncio.Event()
 
@@ -204,16 +206,16 @@ class Worker:
             self._touch(life)
 
     async def _know_rule(self, message: Any) -> None:
-        """Wait for a rule that detect has heard of earlier than this process."""
+        """Wait for a rule that detect has heard of earlier than this process; for one that never comes, once."""
         name = self.intake.rule_of(message)
         late = _KNOWN_WITHIN_S - (now_ms() / 1000.0 - message.timestamp)
-        if name is not None and name not in self.terms.rules and late > 0:
+        if name is not None and name not in self.terms.rules and name not in self._unheard and late > 0:
             try:
                 async with asyncio.timeout(min(late, _KNOWN_WITHIN_S)):
                     while name not in self.terms.rules:
                         await self._configured.wait()
             except TimeoutError:
-                return
+                self._unheard.add(name)
 
     def _on_finding(
         self, life: Life, finding: Finding | None, rule: Rule, labels: Mapping[str, str], now: float

@@ -162,6 +162,26 @@ async def test_rule_of_the_control_topic_comes_and_goes(kafka, feed):
         assert (ended.state, ended.reason, ended.notify) == ("resolved", "rule_removed", True)
 
 
+async def test_two_workers_know_of_each_others_alerts(kafka, feed):
+    """With the partitions shared by two workers, a composite fires on alerts of both, and a critical quiets its warning."""
+    both = Rule(name="both", alerts={"all": ["down", "slow"]}, severity="critical")
+    pair = Rule(name="load", metric="latency", warning=1, critical=2)
+    rules = (DOWN, SLOW, both, pair)
+    async with reading(kafka, ALERTS) as seen, role(kafka, *rules), role(kafka, *rules):
+        for target in ("shop", "blog", "wiki"):
+            await feed.finding(DOWN, True, target)
+            await feed.finding(SLOW, True, target)
+            for severity in ("warning", "critical"):
+                await feed.finding(pair.model_copy(update={"name": f"load:{severity}"}), True, target)
+        alerts = await seen.wait(
+            ALERTS, lambda got: sum(a.rule == "both" or a.state == "suppressed" for a in got) == 6, 40
+        )
+        assert sorted(a.target for a in alerts if a.rule == "both" and a.notify) == ["blog", "shop", "wiki"]
+        quiet = {a.target: a for a in alerts if a.rule == "load:warning" and a.state == "suppressed"}
+        critical = {a.target: a.id for a in alerts if a.rule == "load:critical" and a.state == "firing"}
+        assert {t: a.by for t, a in quiet.items()} == critical
+
+
 STEPS = ("begun", "storing", "stored", "telling", "told", "let_go")
 
 
