@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
 
+from streams.members import bury_the_dead, member_name
 from streams.recovery import Restored, table_manager
 from streams.topics import Topic, full_name, partitions
 
@@ -22,14 +23,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("probestream.streams")
 
 
+class _App(faust.App):  # type: ignore[misc]  # Faust ships no types
+    """A Faust app that does not wait for the sessions of its predecessors on this machine to end."""
+
+    logger = logging.getLogger("faust.app")
+    kafka: KafkaSettings
+
+    async def on_start(self) -> None:
+        await bury_the_dead(self.kafka, self.conf.id, self.conf.id)
+        await super().on_start()
+
+
 def make_app(kafka: KafkaSettings, name: str, restored: Restored, bundles: tuple[Topic, ...] = ()) -> faust.App:
     """A Faust app named `name` that serves no web page, makes no topics and loses nothing at a restart.
 
     `restored` is called after each recovery with the source partitions, and records of `bundles` come as bundles; see
     streams/recovery.py.
     """
-    return faust.App(
+    app = _App(
         f"{kafka.prefix}{name}",
+        broker_client_id=member_name(f"{kafka.prefix}{name}"),
         broker=[f"kafka://{server.strip()}" for server in kafka.servers.split(",")],
         broker_credentials=_credentials(kafka),
         origin=f"agents.{name}",
@@ -60,6 +73,8 @@ def make_app(kafka: KafkaSettings, name: str, restored: Restored, bundles: tuple
         processing_guarantee="at_least_once",
         TableManager=table_manager(restored, frozenset(full_name(kafka, t) for t in bundles)),
     )
+    app.kafka = kafka
+    return app
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

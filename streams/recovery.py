@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,7 @@ class Fetches:
 class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
     """Recovery that seeks before anything is fetched."""
 
+    logger = logging.getLogger("faust.tables.recovery")
     restored: Restored
     fetches: Fetches
 
@@ -164,6 +166,7 @@ def table_manager(restored: Restored, bundles: frozenset[str] = frozenset()) -> 
     """
 
     class SeekFirstTableManager(TableManager):  # type: ignore[misc]  # Faust ships no types
+        logger = logging.getLogger("faust.tables.manager")
         _seek_first: SeekFirstRecovery | None = None
 
         @property

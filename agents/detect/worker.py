@@ -164,15 +164,18 @@ class Worker:
             self.folds = folds
             self._assignment += 1
             self._stored = {p: f.offset for p, f in folds.items()}
+        crash.here("detect.restored.loaded")
         log.info("state restored: %s", {p: (f.offset, f.targets) for p, f in sorted(folds.items())})
         return positions
 
     async def _take_over(self, partition: int) -> Fold:
         entries = await self._stores[partition].open()
+        crash.here("detect.restored.opened")
         return self._loaded(partition, entries)
 
     async def revoked(self) -> None:
         """Forget the partitions: whoever has them next goes on from what was committed."""
+        crash.here("detect.revoked")
         async with self._commit_lock:
             self.folds = {}
             self._assignment += 1

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 class RoleProcess:
     """`probestream run ROLE` with the configuration at `config`; its output goes to a file beside it."""
 
-    def __init__(self, role: str, config: Path, kafka: KafkaSettings, data: Path) -> None:
+    def __init__(
+        self, role: str, config: Path, kafka: KafkaSettings, data: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self.role, self.config, self.kafka, self.data = role, config, kafka, data
+        self.environment = environment or {}
         self.log = data / f"{role}.log"
         self._ready = data / f"{role}.ready"
         self.process: asyncio.subprocess.Process | None = None
@@ -35,7 +38,10 @@ class RoleProcess:
         with self.log.open("ab") as out:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "probestream", "run", self.role, "--config", str(self.config), "--data", str(self.data),
-                env={**os.environ, "PROBESTREAM_KAFKA": self.kafka.servers, "PROBESTREAM_READY_FILE": str(self._ready)},
+                env={
+                    **os.environ, "PROBESTREAM_KAFKA": self.kafka.servers, "PROBESTREAM_READY_FILE": str(self._ready),
+                    **self.environment,
+                },
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
         if wait:
