@@ -37,7 +37,7 @@ from probestream.broker.process import running
 from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
 
-SAMPLES = {500: 16_000_000, 50: 16_000_000, 1: 4_000_000}
+SAMPLES = {500: 40_000_000, 50: 24_000_000, 1: 6_000_000}
 SPAN, QUICK = Span(warm=3.0, measure=8.0, first_sight=40.0), Span(warm=1.0, measure=3.0, first_sight=25.0)
 NAMES = ("ours", "kafka_streams", "kafka_streams_library", "quix", "faust_table")
 

@@ -243,6 +243,7 @@ class Fold:
         held.place[:, state.CRITICALS] = held.holds @ (weights == 2).astype(np.int64)
         held.place[:, state.WARNS] = held.holds @ (weights == 1).astype(np.int64)
         held.num[:, state.TOLD] = -np.inf
+        panes.point(self.state.ring, int(self.state.clock[state.HEAD]))
         self.state.clock[state.TICKED] = self.state.clock[state.TARGETS]  # as at the end of every record
         self.state.dirty.names[:] = 0
 

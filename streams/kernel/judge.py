@@ -136,13 +136,13 @@ def value_of(state: State, rules: Rules, c: int, target: int, row: int) -> tuple
             found = _quantile(state, row, w, rules.param[c])
             if kind == kinds.RATIO:
                 found /= normal(state, row)
-            return found, panes.window(state.ring, row, w, head)[2]
+            return found, panes.window(state.ring, row, w)[2]
         if kind == kinds.MIN or kind == kinds.MAX:  # noqa: PLR1714 - compiled
             panes.close(state.ring, row, head)
             field = LEAST if kind == kinds.MIN else MOST
-            return panes.extreme(state.ring, row, w, head, field), panes.window(state.ring, row, w, head)[2]
+            return panes.extreme(state.ring, row, w, head, field), panes.window(state.ring, row, w)[2]
         panes.close(state.ring, row, head)
-        count, errors, values, total = panes.window(state.ring, row, w, head)
+        count, errors, values, total = panes.window(state.ring, row, w)
         if kind == kinds.MEAN:
             return (total / values if values > 0 else np.nan), values
         if kind == kinds.RATIO:

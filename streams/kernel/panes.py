@@ -36,8 +36,11 @@ CLOSED = 4  # count, errors, values, sum
 class Ring(NamedTuple):
     """Panes of all rows: `part[slot, row]` is count, errors, values, least and greatest, `total[slot, row]` the sum.
 
+    An empty pane is all zeros: memory that was never written to is none.
+
     `closed[row, window]` are count, errors, values and sum of a window's panes behind the newest, as of the newest
-    pane `closed_at[row]`, -1 where they are not known. `tier` and `length` (in its panes) say what a window is.
+    pane `closed_at[row]`, -1 where they are not known. `tier` and `length` (in its panes) say what a window is,
+    `newest` which slot its newest pane has.
     """
 
     part: NDArray[np.float32]
@@ -46,6 +49,7 @@ class Ring(NamedTuple):
     closed_at: NDArray[np.int64]
     tier: NDArray[np.int64]
     length: NDArray[np.int64]
+    newest: NDArray[np.int64]
 
 
 def window_of(seconds: float) -> tuple[int, int] | None:
@@ -65,15 +69,14 @@ def fresh(rows: int, windows: list[float]) -> Ring:
     if None in places:
         raise ValueError(f"no panes for a window of {windows[places.index(None)]:g} s")
     held = [p for p in places if p is not None]
-    part = np.zeros((EVERY_SLOT, rows, FIELDS), np.float32)
-    part[:, :, LEAST:] = np.nan
     return Ring(
-        part,
+        np.zeros((EVERY_SLOT, rows, FIELDS), np.float32),
         np.zeros((EVERY_SLOT, rows)),
         np.zeros((rows, len(windows), CLOSED)),
         np.full(rows, -1, np.int64),
         np.array([t for t, _ in held], np.int64),
         np.array([n for _, n in held], np.int64),
+        np.zeros(len(held), np.int64),
     )
 
 
@@ -81,23 +84,32 @@ def grown(ring: Ring, rows: int) -> Ring:
     """The same panes with room for `rows` rows."""
     bigger = fresh(rows, [])
     held = ring.part.shape[1]
-    bigger.part[:, :held] = ring.part
-    bigger.total[:, :held] = ring.total
+    for slot in np.flatnonzero(ring.part[:, :, COUNT].any(axis=1)).tolist():  # untouched slots take no memory
+        bigger.part[slot, :held] = ring.part[slot]
+        bigger.total[slot, :held] = ring.total[slot]
     closed = np.zeros((rows, *ring.closed.shape[1:]))
     closed[:held] = ring.closed
     bigger.closed_at[:held] = ring.closed_at
-    return Ring(bigger.part, bigger.total, closed, bigger.closed_at, ring.tier, ring.length)
+    return Ring(bigger.part, bigger.total, closed, bigger.closed_at, ring.tier, ring.length, ring.newest)
 
 
 @lean
 def clear(ring: Ring, slot: int, first: int, last: int) -> None:
     """Empty a slot for the rows from `first` up to `last`."""
     for row in range(first, last):
-        for k in range(LEAST):
+        if ring.part[slot, row, COUNT] == 0.0:
+            continue  # memory that was never written to stays none
+        for k in range(FIELDS):
             ring.part[slot, row, k] = 0.0
-        ring.part[slot, row, LEAST] = np.nan
-        ring.part[slot, row, MOST] = np.nan
         ring.total[slot, row] = 0.0
+
+
+@lean
+def point(ring: Ring, head: int) -> None:
+    """Look up each window's newest slot, so that it need not be reckoned at every look."""
+    for w in range(len(ring.tier)):
+        tier = ring.tier[w]
+        ring.newest[w] = BASE[tier] + (head // STEPS[tier]) % SLOTS[tier]
 
 
 @lean
@@ -109,6 +121,7 @@ def advance(ring: Ring, head: int, to: int, rows: int) -> None:
         old = head // step + AHEAD[tier] if head >= 0 else new - slots
         for pane in range(max(old + 1, new - slots + 1), new + 1):
             clear(ring, BASE[tier] + pane % slots, 0, rows)
+    point(ring, to)
 
 
 @inlined
@@ -131,9 +144,9 @@ def add(ring: Ring, row: int, slot: int, ok: bool, value: float) -> None:
         cell[VALUES] += 1
         ring.total[slot, row] += value
         v = np.float32(value)
-        if not v >= cell[LEAST]:
+        if cell[VALUES] == 1 or v < cell[LEAST]:
             cell[LEAST] = v
-        if not v <= cell[MOST]:
+        if cell[VALUES] == 1 or v > cell[MOST]:
             cell[MOST] = v
 
 
@@ -158,10 +171,9 @@ def close(ring: Ring, row: int, head: int) -> None:
 
 
 @inlined
-def window(ring: Ring, row: int, w: int, head: int) -> tuple[float, float, float, float]:
+def window(ring: Ring, row: int, w: int) -> tuple[float, float, float, float]:
     """Count, errors, values and sum in window `w` of `row`, whose closed panes are summed."""
-    tier = ring.tier[w]
-    slot = BASE[tier] + (head // STEPS[tier]) % SLOTS[tier]
+    slot = ring.newest[w]
     closed = ring.closed[row, w]
     return (
         closed[0] + ring.part[slot, row, COUNT],
@@ -178,9 +190,10 @@ def extreme(ring: Ring, row: int, w: int, head: int, field: int) -> float:
     newest, base, slots = head // STEPS[tier], BASE[tier], SLOTS[tier]
     found = np.nan
     for pane in range(newest - ring.length[w] + 1, newest + 1):
-        v = np.float64(ring.part[base + pane % slots, row, field])
-        if v != v:  # noqa: PLR0124 - NaN
+        slot = base + pane % slots
+        if ring.part[slot, row, VALUES] == 0.0:
             continue
+        v = np.float64(ring.part[slot, row, field])
         if found != found or (v < found if field == LEAST else v > found):  # noqa: PLR0124 - NaN
             found = v
     return found

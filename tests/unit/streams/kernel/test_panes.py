@@ -55,7 +55,7 @@ class Fast:
     def window(self, row, w):
         panes.close(self.ring, row, self.head)
         least, most = (panes.extreme(self.ring, row, w, self.head, f) for f in (panes.LEAST, panes.MOST))
-        found = panes.window(self.ring, row, w, self.head)
+        found = panes.window(self.ring, row, w)
         tier, length = int(self.ring.tier[w]), int(self.ring.length[w])
         assert panes.sums(self.ring, row, tier, length, self.head) == found
         return found, None if least != least else least, None if most != most else most
