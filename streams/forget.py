@@ -80,8 +80,8 @@ def _free_rows(held: State, rows: NDArray[np.int64]) -> None:
             if marks is dirty.season:
                 seasons.mean[at, rows] = seasons.weeks[at, rows] = 0
     dirty.names[blocks] = dirty.latest[blocks] = dirty.season[blocks, seasonal.HOURS] = 1
-    ring.part[:, rows, : panes.LEAST] = ring.total[:, rows, None] = 0.0
-    ring.part[:, rows, panes.LEAST :] = np.nan
+    for slot in np.flatnonzero(ring.part[:, rows, panes.COUNT].any(axis=1)).tolist():
+        ring.part[slot, rows] = ring.total[slot, rows] = 0.0
     ring.closed_at[rows] = -1
     seasons.spread[rows] = 0.0
     held.series.num[rows] = 0.0
@@ -108,18 +108,18 @@ def _free_targets(held: State, idle: NDArray[np.int64]) -> None:
 
 def _keep_names(held: State, memory: Memory) -> None:
     """Forget every name without a target."""
-    kept = [i for i in range(len(memory.names)) if memory.target_of[i] >= 0 and _lives(held, memory, i)]
-    old_names, targets = memory.names, memory.target_of
-    sets, declared = memory.set_of, memory.declared
-    fresh = Memory()
-    for i in kept:
-        number = fresh.add(old_names[i], int(sets[i]), float(declared[i, 0]), float(declared[i, 1]))
-        fresh.target_of[number] = targets[i]
-        held.targets.place[targets[i], state.NAME] = number
-    memory.table, memory.names, memory.number = fresh.table, fresh.names, fresh.number
-    memory.target_of, memory.set_of, memory.declared = fresh.target_of, fresh.set_of, fresh.declared
-
-
-def _lives(held: State, memory: Memory, number: int) -> bool:
-    target = int(memory.target_of[number])
-    return bool(held.targets.flag[target, state.LIVE]) and int(held.targets.place[target, state.NAME]) == number
+    count = len(memory.names)
+    target_of, places, flags = memory.target_of[:count], held.targets.place, held.targets.flag
+    keep = (target_of >= 0) & (flags[target_of, state.LIVE] == 1) & (places[target_of, state.NAME] == np.arange(count))
+    kept = np.flatnonzero(keep)
+    table = names.fresh(max(256, len(kept)), max(8192, int(memory.table.start[count])))
+    names.copy_some(memory.table, keep, table)
+    places[target_of[kept], state.NAME] = np.arange(len(kept))
+    memory.table, memory.names = table, [memory.names[i] for i in kept.tolist()]
+    memory.number = {name: i for i, name in enumerate(memory.names)}
+    size = max(256, len(kept))
+    for field, nothing in (("target_of", -1), ("set_of", 0), ("declared", np.nan)):
+        old = getattr(memory, field)
+        new = np.full((size, *old.shape[1:]), nothing, old.dtype)
+        new[: len(kept)] = old[kept]
+        setattr(memory, field, new)

@@ -104,3 +104,17 @@ def add(names: Names, name: str) -> tuple[Names, int]:
     names.count[0] = number + 1
     _insert(names, number)
     return names, number
+
+
+@lean
+def copy_some(names: Names, keep: NDArray[np.bool_], out: Names) -> None:
+    """Put the names whose entry of `keep` is true into the empty `out`, which has room, in their order."""
+    for number in range(names.count[0]):
+        if keep[number]:
+            start, end, new = names.start[number], names.start[number + 1], out.count[0]
+            at = out.start[new]
+            for i in range(end - start):
+                out.text[at + i] = names.text[start + i]
+            out.start[new + 1] = at + end - start
+            out.count[0] = new + 1
+            _insert(out, new)

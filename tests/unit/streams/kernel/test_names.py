@@ -49,3 +49,18 @@ def test_hash_is_the_published_one():
     raw = np.frombuffer(b"foobar", np.uint8)
     wanted = 0x85944171F73967E8
     assert int(names.hash_of(raw, 0, 6)) == wanted ^ (wanted >> 32)
+
+
+@given(st.lists(st.tuples(words, st.booleans()), unique_by=lambda t: t[0], max_size=40))
+@settings(deadline=None)
+def test_some_are_kept(known):
+    """What is kept is found under new numbers, in the old order; the rest is gone, and more can be added."""
+    table = names.fresh(4, 8)
+    for name, _ in known:
+        table, _ = names.add(table, name)
+    out = names.fresh(max(1, len(known)), sum(len(n.encode()) for n, _ in known))
+    names.copy_some(table, np.array([k for _, k in known], np.bool_), out)
+    kept = [n for n, k in known if k]
+    assert [find(out, n) for n, _ in known] == [kept.index(n) if k else -1 for n, k in known]
+    out, number = names.add(out, "one more " * 9)
+    assert number == len(kept) == find(out, "one more " * 9)
