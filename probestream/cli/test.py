@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from probestream.rule_tests.report import Report
 
 
-def test(
+def rule_tests(
     files: Annotated[list[Path], typer.Argument(help="Files of rule tests.", show_default=False)],
     as_json: JsonOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the tests that pass as well.")] = False,
@@ -54,6 +54,7 @@ def test(
 
 
 def _run(files: list[Path], only: str) -> Report:
+    import threading  # noqa: PLC0415
     import time  # noqa: PLC0415
 
     from probestream.config import ConfigError  # noqa: PLC0415
@@ -64,6 +65,10 @@ def _run(files: list[Path], only: str) -> Report:
 
     report = Report()
     began = time.perf_counter()
+    # The first run of a version compiles: nobody should wonder for half a minute.
+    compiling = threading.Timer(3.0, lambda: typer.echo("compiling detection, once for each version …", err=True))
+    compiling.daemon = True
+    compiling.start()
     for file in files:
         try:
             loaded: Loaded = load(file)
@@ -75,8 +80,10 @@ def _run(files: list[Path], only: str) -> Report:
         for i, case in enumerate(loaded.tests):
             if only in case.name:
                 result = run(case, world, loaded.interval_s)
+                compiling.cancel()
                 covered.take(result)
                 report.results.append((loaded, i, result))
+    compiling.cancel()
     report.took_s = time.perf_counter() - began
     return report
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What XML 1.0 has no place for, however it is escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-Element = ElementTree.Element
+Element = ET.Element
 
 
 def junit(report: Report, now_ms: float, host: str) -> str:
@@ -43,12 +43,12 @@ def junit(report: Report, now_ms: float, host: str) -> str:
     for name, index in (("tests", 0), ("failures", 1), ("errors", 2)):
         counts = ((len(report.results), report.failed, 0), *((1, 0, 1) for _ in report.unloaded))
         root.set(name, str(sum(c[index] for c in counts)))
-    ElementTree.indent(root)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+    ET.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _element(tag: str, **attributes: str) -> Element:
-    return ElementTree.Element(tag, {name: _clean(value) for name, value in attributes.items()})
+    return ET.Element(tag, {name: _clean(value) for name, value in attributes.items()})
 
 
 def _clean(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +13,14 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 
+from probestream.config import Config
 from probestream.config.fields import Path_
-from probestream.config.load import Config, ConfigError, Problem, Reader, located, read_text, validated
+from probestream.config.load import ConfigError, Problem, Reader, located, read_text, validated
 from streams.dependencies import Dependencies
 from streams.groups import PREFIX
 from streams.rule_tests.model import Case, rules_named, targets_named
 from streams.rule_tests.run import World
+from streams.rule_tests.series import Series
 from streams.settings import Settings
 from streams.suppression import Suppressions
 from streams.units import Duration
@@ -152,48 +154,48 @@ def world_of(config: Config) -> World:
 
 
 def _broken(loaded: Loaded, data: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
-    """Everything that names a rule, target, metric or silence that is not there."""
+    """Everything that names a rule, target, metric, label or silence that is not there."""
     config = loaded.config
     rules = {r.name for r in config.rules} | {r.pair for r in config.rules if r.pair}
     targets = {t.name for t in config.targets}
-    metrics = {c.metric for r in config.rules for c in r.leaves()}
     declared = {s.name for s in config.silences} | {w.name for w in config.maintenance}
-    closed = bool(targets) and config.detect.unknown_targets != "accept"
     for i, case in enumerate(loaded.tests):
-        series_key = "input_series" if "input_series" in data["tests"][i] else "series"
         here: Path_ = ("tests", i)
-        for path, name in rules_named(case):
-            if name not in rules:
-                yield (*here, *path), f"there is no rule {name!r}{_meant(name, rules)}"
-        came = {s.target for s in case.series}
-        for path, name in targets_named(case):
-            if name not in targets | came and not name.startswith(PREFIX):
-                yield (*here, *path), f"there is no target {name!r}{_meant(name, targets | came)}"
-        labels: dict[str, dict[str, str]] = {t.name: t.all_labels for t in config.targets}
-        for j, series in enumerate(case.series):
-            at = (*here, series_key, j)
-            place = (*at, "series" if series.series else "target")
-            if closed and series.target not in targets and not series.labels:
-                text = f"there is no target {series.target!r}{_meant(series.target, targets)}"
-                yield place, f"{text}; one that is not configured needs labels here"
-            own = labels.setdefault(series.target, {})
-            for label, value in series.labels.items():
-                have = own.get(label, "") if series.target in targets else own.setdefault(label, value)
-                if have != value:
-                    text = f"label {label} of target {series.target!r} is {have!r}, not {value!r}"
-                    yield (*at, "series" if series.series else "labels"), text
-            for metric in sorted(set(series.columns) - metrics - set(_OWN_METRICS)):
-                if close := difflib.get_close_matches(metric, metrics, n=1, cutoff=0.85):
-                    name = "series" if series.series else "metric" if metric == series.metric else "metrics"
-                    where = (*at, name, metric) if name == "metrics" else (*at, name)
-                    yield where, f"no rule looks at {metric!r}; did you mean {close[0]}?"
+        there = targets | {s.target for s in case.series}
         given = declared | {e.name for e in case.events if e.name}
-        for j, event in enumerate(case.events):
-            if event.expire and event.expire not in given:
-                yield (
-                    (*here, "events", j, "expire"),
-                    f"there is no silence or window {event.expire!r}{_meant(event.expire, given)}",
-                )
+        expired = ((("events", j, "expire"), e.expire) for j, e in enumerate(case.events) if e.expire)
+        for what, named, known in (
+            ("rule", rules_named(case), rules),
+            ("target", targets_named(case), there),
+            ("silence or window", expired, given),
+        ):
+            for path, name in named:
+                if name not in known and not (what == "target" and name.startswith(PREFIX)):
+                    yield (*here, *path), f"there is no {what} {name!r}{_meant(name, known)}"
+        key = "input_series" if "input_series" in data["tests"][i] else "series"
+        yield from (((*here, key, *path), text) for path, text in _series(case.series, config))
+
+
+def _series(given: Sequence[Series], config: Config) -> Iterator[tuple[Path_, str]]:
+    """What is wrong with where series come from, and what they are of."""
+    targets = {t.name: t.all_labels for t in config.targets}
+    closed = bool(targets) and config.detect.unknown_targets != "accept"
+    metrics = {c.metric for r in config.rules for c in r.leaves()}
+    labels: dict[str, dict[str, str]] = {}
+    for j, series in enumerate(given):
+        own = targets.get(series.target)
+        if closed and own is None and not series.labels:
+            text = f"there is no target {series.target!r}{_meant(series.target, set(targets))}"
+            yield (j, "series" if series.series else "target"), f"{text}; one that is not configured needs labels here"
+        for label, value in series.labels.items():
+            have = labels.setdefault(series.target, {}).setdefault(label, value) if own is None else own.get(label, "")
+            if have != value:
+                text = f"label {label} of target {series.target!r} is {have!r}, not {value!r}"
+                yield (j, "series" if series.series else "labels"), text
+        for metric in sorted(set(series.columns) - metrics - set(_OWN_METRICS)):
+            if close := difflib.get_close_matches(metric, metrics, n=1, cutoff=0.85):
+                place = ("series",) if series.series else ("metric",) if series.metric else ("metrics", metric)
+                yield (j, *place), f"no rule looks at {metric!r}; did you mean {close[0]}?"
 
 
 def _meant(name: str, known: set[str]) -> str:

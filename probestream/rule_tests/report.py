@@ -49,11 +49,11 @@ def _where(problem: Problem) -> str:
 
 def details(loaded: Loaded, test: int, failure: Failure) -> Iterator[str]:
     """A failure in lines: where, what was wanted, what there is, and why."""
-    at = f" at {clock(failure.at_s)}" if failure.at_s is not None else ""
-    yield f"{_where(place(loaded, test, failure))}:{at}"
+    at = f": at {clock(failure.at_s)}" if failure.at_s is not None else ""
+    yield f"{_where(place(loaded, test, failure))}{at}"
     yield f"  wanted  {failure.wanted}"
     for i, line in enumerate(failure.got):
-        yield f"  {'got' if i == 0 else '':<6}  {line}"
+        yield f"  {'got' if i == 0 and not failure.is_difference else '':<6}  {line}"
     for i, line in enumerate(failure.why):
         yield f"  {'why' if i == 0 else '':<6}  {line}"
 

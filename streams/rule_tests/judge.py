@@ -25,11 +25,16 @@ def is_of(alert: Alert, rule: str, target: str = "") -> bool:
     return rule in (alert.rule, alert.labels.get("alertname")) and target in ("", alert.target)
 
 
-def state_of(alert: Alert, start_ms: float) -> str:
+def state_of(alert: Alert, start_ms: float, standing: Standing) -> str:
     """An alert in words: ``bad of api: pending since 30s (waiting_for_duration)``."""
-    by = f" by {alert.by}" if alert.by else ""
+    by = f" by {_who(alert.by, standing)}" if alert.by else ""
     since = clock((alert.at - start_ms) / 1000.0)
     return f"{alert.rule} of {alert.target}: {alert.state} since {since} ({alert.reason}{by}), {alert.severity}"
+
+
+def _who(by: str, standing: Standing) -> str:
+    """What keeps an alert quiet: for the id of another alert, that alert."""
+    return next((f"{a.rule} of {a.target}" for a in standing.values() if a.id == by), by)
 
 
 def wanted(want: Want, at_s: float, standing: Standing, start_ms: float, why: Why) -> Verdict:
@@ -39,13 +44,15 @@ def wanted(want: Want, at_s: float, standing: Standing, start_ms: float, why: Wh
     if want.not_:
         if not met:
             return Verdict()
-        return Verdict(Failure((), at_s, f"no {_in_words(want)}", _told(met, start_ms), tuple(_seen(met, why))))
+        return Verdict(
+            Failure((), at_s, f"no {_in_words(want)}", _told(met, start_ms, standing), tuple(_seen(met, why)))
+        )
     if met and want.count in (None, len(met)):
         return Verdict(None, met)
     if met:
-        got = (f"{len(met)} of them", *_told(met, start_ms))
+        got = (f"{len(met)} of them", *_told(met, start_ms, standing))
         return Verdict(Failure((), at_s, _in_words(want), got, tuple(why(want.name, want.target))))
-    got = tuple(line for a in there for line in (state_of(a, start_ms), *_close(want, a)))[: 2 * _MOST_TOLD]
+    got = tuple(line for a in there for line in (state_of(a, start_ms, standing), *_close(want, a)))[: 2 * _MOST_TOLD]
     return Verdict(Failure((), at_s, _in_words(want), got or ("no such alert",), tuple(why(want.name, want.target))))
 
 
@@ -66,7 +73,9 @@ def _differences(want: Want, alert: Alert) -> list[str]:
         found.append(f"severity: wanted {want.severity}, got {alert.severity}")
     if want.reason and alert.reason != want.reason:
         found.append(f"reason: wanted {want.reason}, got {alert.reason}")
-    return found + _texts("labels", want.labels, alert.labels) + _texts("annotations", want.annotations, alert.annotations)
+    return (
+        found + _texts("labels", want.labels, alert.labels) + _texts("annotations", want.annotations, alert.annotations)
+    )
 
 
 def _texts(what: str, want: Mapping[str, str], have: Mapping[str, str]) -> list[str]:
@@ -82,8 +91,8 @@ def _close(want: Want, alert: Alert) -> list[str]:
     return [f"  {d}" for d in _differences(want, alert) if not d.startswith("state:")]
 
 
-def _told(alerts: Iterable[Alert], start_ms: float) -> tuple[str, ...]:
-    lines = [state_of(a, start_ms) for a in alerts]
+def _told(alerts: Iterable[Alert], start_ms: float, standing: Standing) -> tuple[str, ...]:
+    lines = [state_of(a, start_ms, standing) for a in alerts]
     return (*lines[:_MOST_TOLD], *((f"and {len(lines) - _MOST_TOLD} more",) if len(lines) > _MOST_TOLD else ()))
 
 
@@ -106,7 +115,9 @@ def exactly(test: AlertRuleTest, standing: Standing, start_ms: float, why: Why) 
             met.append(found)
     if not missing and not left:
         return Verdict(None, met)
-    got = [f"missing: {_expected(e)}" for e in missing] + [f"too much: {line}" for line in _told(left, start_ms)]
+    got = [f"missing: {_expected(e)}" for e in missing] + [
+        f"too much: {line}" for line in _told(left, start_ms, standing)
+    ]
     if len(missing) == len(left) == 1:
         got += [f"  {d}" for d in _unlike(missing[0], left[0])]
     count = len(test.exp_alerts)
@@ -193,4 +204,5 @@ def _step(step: Step) -> str:
     extra += f", by {step.actor}" if step.actor else ""
     severity = f", {step.severity}" if step.severity else ""
     reason = f" ({step.reason})" if step.reason else ""
-    return f"{clock(step.at):>8} {step.state or 'any state'} {step.target}{reason}{severity}{told}{extra}"
+    of = f" {step.target}" if step.target else ""
+    return f"{clock(step.at):>8} {step.state or 'any state'}{of}{reason}{severity}{told}{extra}"

@@ -212,7 +212,7 @@ class Case(Settings):
         """When it ends, seconds from its start, so far as it says itself; its series may last longer."""
         times = [t for want in self.alerts for t in want.at]
         times += [t.eval_time for t in self.alert_rule_test]
-        times += [s.at for s in (*self.transitions, *self.events)]
+        times += [s.at for s in self.transitions] + [e.at for e in self.events]
         return max([self.until or 0.0, *times])
 
 

@@ -21,6 +21,11 @@ class Failure:
     got: tuple[str, ...]
     why: tuple[str, ...] = ()
 
+    @property
+    def is_difference(self) -> bool:
+        """Whether `got` are the lines of a difference, which say themselves what was wanted."""
+        return self.at_s is None
+
 
 @dataclass(slots=True)
 class Verdict:

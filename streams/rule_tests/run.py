@@ -12,11 +12,12 @@ import orjson
 
 from schemas import Control, SampleBatch
 from streams.control_bodies import TargetFace
+from streams.instants import iso
 from streams.life import ACTIVE, FIRED, LifeDefaults
 from streams.replay import Replay
 from streams.rule_tests import judge
-from streams.rule_tests.model import ON_ALERTS, Case, Event, targets_named
-from streams.rule_tests.result import Failure, Result, Verdict, clock
+from streams.rule_tests.model import Case, Event, targets_named
+from streams.rule_tests.result import Failure, Result, Verdict
 from streams.rule_tests.series import Sample, samples
 from streams.rule_tests.why import why
 from streams.suppression import Suppressions
@@ -35,7 +36,7 @@ _EVENT_KINDS = {"unack": "ack", "unsnooze": "snooze"}
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a test is run with: the rules, as they are judged or as they are written, and all that keeps alerts quiet."""
+    """What a test runs in: the rules, the configured targets by name, and all that keeps alerts quiet."""
 
     rules: Sequence[Rule]
     targets: Mapping[str, Watched] = field(default_factory=dict)
@@ -97,9 +98,7 @@ class _Run:
         found: dict[float, list[Callable[[], None]]] = {event.at: [] for event in self.case.events}
         for i, want in enumerate(self.case.alerts):
             for at in want.at:
-                found.setdefault(at, []).append(
-                    partial(self._check, ("alerts", i), partial(judge.wanted, want, at))
-                )
+                found.setdefault(at, []).append(partial(self._check, ("alerts", i), partial(judge.wanted, want, at)))
         for i, test in enumerate(self.case.alert_rule_test):
             check = partial(self._check, ("alert_rule_test", i), partial(judge.exactly, test))
             found.setdefault(test.eval_time, []).append(check)
@@ -118,9 +117,7 @@ class _Run:
         verdict = judged(self.standing, self.case.start, partial(why, self.replay, self.case.start))
         self.result.met += verdict.met
         if (failure := verdict.failure) is not None:
-            self.result.failures.append(
-                Failure(path, failure.at_s, failure.wanted, failure.got, failure.why)
-            )
+            self.result.failures.append(Failure(path, failure.at_s, failure.wanted, failure.got, failure.why))
 
     def _sequences(self) -> None:
         case = self.case
@@ -134,9 +131,7 @@ class _Run:
                 of = f" of {target}" if target else ""
                 reasons = () if got else tuple(why(self.replay, case.start, rule, target))
                 wanted = f"transitions of {rule}{of}: {len(steps)}, in this order (- only wanted, + only here)"
-                self.result.failures.append(
-                    Failure(("transitions", places[0]), None, wanted, tuple(lines), reasons)
-                )
+                self.result.failures.append(Failure(("transitions", places[0]), None, wanted, tuple(lines), reasons))
 
     def _refused(self) -> None:
         for refused in self.replay.detection.refused[:_MOST_REFUSED]:
@@ -161,15 +156,13 @@ class _Run:
         if kind == "silence":
             body |= {"starts": at_ms, "ends": ends, "author": event.by}
         else:
-            body |= {"start": _wall(at_ms), "duration": event.for_}
+            body |= {"start": iso(at_ms).removesuffix("Z"), "duration": event.for_}
         self._control(at_ms, kind, name, event, body)
 
     def _act(self, at_ms: float, event: Event) -> None:
         """Something about the alerts of a rule that there are."""
         kind = _EVENT_KINDS.get(event.action, event.action)
-        alerts = [
-            a for a in self.standing.values() if a.state in ACTIVE and judge.is_of(a, event.rule, event.target)
-        ]
+        alerts = [a for a in self.standing.values() if a.state in ACTIVE and judge.is_of(a, event.rule, event.target)]
         if not alerts:
             of = f" of {event.target}" if event.target else ""
             path = ("events", self.case.events.index(event))
@@ -185,16 +178,8 @@ class _Run:
     def _control(self, at_ms: float, kind: str, key: str, event: Event, body: dict[str, Any] | None) -> None:
         version = self._versions[kind, key] = self._versions.get((kind, key), 0) + 1
         text = orjson.dumps(body).decode() if body is not None else "{}"
-        control = Control(
-            kind=kind, id=key, version=version, deleted=body is None, actor=event.by, at=at_ms, body=text
-        )
+        control = Control(kind=kind, id=key, version=version, deleted=body is None, actor=event.by, at=at_ms, body=text)
         self.replay.control(at_ms, control)
-
-
-def _wall(at_ms: float) -> str:
-    from streams.instants import iso
-
-    return iso(at_ms).removesuffix("Z")
 
 
 def _targets(case: Case, known: Mapping[str, Watched]) -> Iterable[Watched]:

@@ -75,9 +75,8 @@ def _blanks(text: str, at: int) -> int:
 
 
 class Series(Settings):
-    """Samples of one target: `ok`, `latency` and `metrics`, or one metric in Prometheus's form, `series` and `values`."""
+    """Samples of one target: `ok`, `latency` and `metrics`, or one metric with its `values`, as Prometheus has it."""
 
-    # A pattern of labels, not a name.
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     series: str = Field(default="", max_length=4000, description='Such as latency{target="api", team="web"}.')
@@ -139,9 +138,9 @@ class Series(Settings):
                 yield name, f"{name} is worked out from samples: give ok"
             elif name in self.metrics and name in (_OK, "up", _LATENCY):
                 yield name, f"write {_OK if name == 'up' else name} beside metrics, not in it"
-            elif "." not in name and (close := difflib.get_close_matches(name, (*OWN, _LATENCY, _OK), n=1, cutoff=0.8)):
-                if name not in (_OK, "up", _LATENCY):
-                    yield name, f"did you mean {close[0]}? A metric of your own has a dot, as in app.{name}"
+            elif name not in (_OK, "up", _LATENCY) and "." not in name:
+                for close in difflib.get_close_matches(name, (*OWN, _LATENCY, _OK), n=1, cutoff=0.8):
+                    yield name, f"did you mean {close}? A metric of your own has a dot, as in app.{name}"
 
     @property
     def columns(self) -> dict[str, tuple[float | None, ...]]:

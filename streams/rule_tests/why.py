@@ -116,5 +116,7 @@ def _waiting(rule: Rule, life: Life, start_ms: float) -> list[str]:
     if life.state == "pending" and rule.for_:
         since = clock((life.since - start_ms) / 1000.0)
         due = clock((life.since - start_ms) / 1000.0 + rule.for_)
-        return [f"{life.rule} of {life.target}: holds since {since}; it fires when it has for {human(rule.for_)}, at {due}"]
+        return [
+            f"{life.rule} of {life.target}: holds since {since}; it fires when it has for {human(rule.for_)}, at {due}"
+        ]
     return []
