@@ -15,6 +15,8 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from schemas import Alert
+
 
 class Route(Settings):
     """A node of the tree. An alert goes down to the deepest routes that match; `continue` lets siblings see it too."""
@@ -23,6 +25,18 @@ class Route(Settings):
     matchers: tuple[MatcherText, ...] = ()
     continue_: bool = Field(default=False, alias="continue")
     routes: tuple[Route, ...] = ()
+
+
+def labels_of(alert: Alert) -> dict[str, str]:
+    """What routes match on: the alert's labels, and its rule as Alertmanager calls it."""
+    called = alert.labels.get("alertname", "")  # the two rules of a pair have one name
+    return {
+        **alert.labels,
+        "alertname": called if alert.rule.startswith(f"{called}:") else alert.rule,
+        "rule": alert.rule,
+        "target": alert.target,
+        "severity": alert.severity,
+    }
 
 
 def receivers_of(route: Route, labels: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from agents.gateway.alert_log import AlertLog
-from agents.gateway.api import alerts, health, live, logs, operations, people, quiet, schemas, targets
+from agents.gateway.api import alerts, explain, health, live, logs, operations, people, quiet, schemas, targets
 from agents.gateway.api import rules as rule_routes
 from agents.gateway.api.page import Page, is_page
 from agents.gateway.archive import Archive
@@ -33,6 +33,7 @@ from schemas import Alert
 from streams import history_queries as queries
 from streams.control_checks import Checks
 from streams.control_client import ControlClient
+from streams.explain.setup import Setup
 from streams.units import now_ms
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from streams.silences import DeclaredSilence
 
 _log = logging.getLogger("probestream.gateway")
-_TAGS = ("health", "targets", "alerts", "rules", "suppression", "control", "logs", "operations", "schemas")
+_TAGS = ("health", "targets", "alerts", "explain", "rules", "suppression", "control", "logs", "operations", "schemas")
 
 
 async def run(
@@ -63,10 +64,12 @@ async def run(
     accept_unknown: bool = False,
     maintenance: tuple[Window, ...] = (),
     silences: tuple[DeclaredSilence, ...] = (),
+    explaining: Setup | None = None,
 ) -> None:
     """Serve until `stop`; call `ready` once when the log is caught up and requests are answered.
 
-    `accept_unknown` is whether log lines of targets that are not in `targets` are taken.
+    `accept_unknown` is whether log lines of targets that are not in `targets` are taken. `explaining` is what else of
+    the configuration explanations need, routes for instance.
 
     `url` is the SQL history's, or empty. Raises PortInUseError, and ValueError on a bad `url`.
     """
@@ -90,6 +93,8 @@ async def run(
         silences=silences,
         logs=LogIntake(kafka),
         accept_unknown=accept_unknown,
+        explaining=explaining
+        or Setup(rules=rules, targets=targets, silences=silences, maintenance=maintenance, accept=accept_unknown),
         now=now_ms,
     )
     feed.gateway = gateway
@@ -125,7 +130,7 @@ def build(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     install(app)
-    for area in (health, alerts, targets, rule_routes, quiet, people, logs, operations, schemas, live):
+    for area in (health, alerts, explain, targets, rule_routes, quiet, people, logs, operations, schemas, live):
         app.include_router(area.router)
     app.mount("/", Page(), name="page")
     if token:

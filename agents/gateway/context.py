@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agents.gateway.tail import Tail
     from agents.gateway.view import View
     from streams.control_client import ControlClient
+    from streams.explain.setup import Setup
     from streams.kafka import KafkaSettings
     from streams.maintenance import Window
     from streams.rules import Rule
@@ -46,6 +47,7 @@ class Gateway:
     silences: tuple[DeclaredSilence, ...]
     logs: LogIntake
     accept_unknown: bool
+    explaining: Setup
     now: Callable[[], float]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streams.routing import Route, receivers_of
+from streams.routing import Route, labels_of, receivers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,18 +23,6 @@ class Planned:
     receiver: str
     integration: int
     skip: str = TO_SEND
-
-
-def labels_of(alert: Alert) -> dict[str, str]:
-    """What routes match on: the alert's labels, and its rule as Alertmanager calls it."""
-    called = alert.labels.get("alertname", "")  # the two rules of a pair have one name
-    return {
-        **alert.labels,
-        "alertname": called if alert.rule.startswith(f"{called}:") else alert.rule,
-        "rule": alert.rule,
-        "target": alert.target,
-        "severity": alert.severity,
-    }
 
 
 def plan(

@@ -13,6 +13,7 @@ import typer
 from probestream.cli import (
     broker,
     check,
+    explain,
     lint,
     logs,
     maintenance,
@@ -51,6 +52,7 @@ app.add_typer(silence.app, name="silence")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(rules.app, name="rules")
 app.command("snooze")(snooze.snooze)
+app.command("explain")(explain.explain)
 app.command("audit")(snooze.audit)
 app.command("reload")(snooze.reload)
 app.add_typer(broker.app, name="broker")

@@ -17,7 +17,7 @@ import orjson
 from agents.notify.channels.http import Poster
 from agents.notify.delivery import Delivery, Sent
 from agents.notify.message import link_of
-from agents.notify.plan import labels_of
+from streams.routing import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

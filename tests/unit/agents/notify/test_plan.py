@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.notify.plan import Planned, labels_of, plan
-from streams.routing import Route
+from agents.notify.plan import Planned, plan
+from streams.routing import Route, labels_of
 from tests.kit.notify import alert
 
 ROUTE = Route.model_validate(
