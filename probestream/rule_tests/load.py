@@ -75,19 +75,19 @@ class Loaded:
     at: Callable[[Path_, str], Problem]
 
 
-class _Yaml(yaml.SafeLoader):
+class SeriesYaml(yaml.SafeLoader):
     """As YAML has it, but ``0x10`` is a series and no hexadecimal number, and ``1:30`` no number of base 60."""
 
 
-_Yaml.yaml_implicit_resolvers = {
+SeriesYaml.yaml_implicit_resolvers = {
     first: [(tag, found) for tag, found in resolvers if tag != "tag:yaml.org,2002:int"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Yaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789"))
+SeriesYaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789"))
 
 
 class _Reader(Reader):
-    yaml_loader = _Yaml
+    yaml_loader = SeriesYaml
 
 
 def load(path: Path | str) -> Loaded:

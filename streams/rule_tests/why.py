@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from streams.rules import Rule
 
 _MOST_TARGETS = 5
-_TRUTH = ("does not hold", "holds", "cannot be told")
+_UNKNOWN = "cannot be told"
+_TRUTH = ("does not hold", "holds", _UNKNOWN)
 _TIMES = frozenset({kinds.ABSENT, kinds.SINCE_OK, kinds.FLAT, kinds.FORECAST, kinds.MISSED})
 
 
@@ -76,8 +77,10 @@ def _of_target(replay: Replay, rule: Rule, name: str) -> list[str]:
     for c in fold.schedules.conditions_of(place):
         row = int(fold.state.targets.row_of[target, conditions.metric[c]])
         value, count = (float(v) for v in judge.value_of(fold.state, tables, c, target, row))
-        truth = _TRUTH[int(fold.state.targets.truth[target, c])]
         few = float(conditions.min_samples[c])
+        # What is unknown leaves a rule as it was, and so does the kernel its truth.
+        unknown = math.isnan(value) or (not math.isnan(conditions.window_s[c]) and count < few)
+        truth = _UNKNOWN if unknown else _TRUTH[int(fold.state.targets.truth[target, c])]
         text = f"{rule.name} of {name}: {describe(conditions, c)} {truth}: {_value(int(conditions.kind[c]), value)}"
         if not math.isnan(conditions.window_s[c]):
             text += f", {count:g} sample{'' if count == 1 else 's'}"
