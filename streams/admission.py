@@ -42,7 +42,8 @@ class Admission:
         """Why `name` is not taken in by `partition`, which has `held` targets; None where it is."""
         if len(name) > MOST_NAME:
             return Refusal("bad_value", f"a target name of over {MOST_NAME} characters: {name:.50}")
-        if not name or partition_of(name, self.partitions) != partition:
+        # Not through the cache: names that come once would fill it.
+        if not name or partition_of.__wrapped__(name, self.partitions) != partition:
             return Refusal(
                 "wrong_partition", f"target {name} does not belong to partition {partition} of {self.partitions}"
             )
