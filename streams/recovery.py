@@ -29,6 +29,7 @@ from faust.types import TP
 
 _TURNS_TO_LET_GO = 100
 _PATIENCE_S = 15.0
+_LOOK_EVERY_S = 0.1
 
 Restored = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
@@ -109,6 +110,14 @@ class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
     logger = logging.getLogger("faust.tables.recovery")
     restored: Restored
     fetches: Fetches
+    _rebalance = 0
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """As Faust's; the next rebalance does not begin before this returns, so what is counted now is of this one."""
+        self._rebalance = self.app.rebalancing_count
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     async def _wait(self, coro: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the method's own form
         """As Faust's, but a step that takes too long raises: Faust takes it for a stop and never recovers again."""
@@ -136,17 +145,19 @@ class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
                 for t in self.tables.values()
             )
         )
-        if app.consumer_generation_id != generation_id:
-            self.log.warning("Another rebalance has begun: leaving this recovery")
+        if self._outdated(generation_id):
             return
         sources = {tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)}
         if sources:
             consumer.stop_flow()
             app.flow_control.suspend()
-            async with self.fetches.stopped():
-                await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
-                positions = await self.restored(sources)
-                await self._wait(consumer.seek_wait(dict(positions)), timeout=app.conf.broker_request_timeout)
+            try:
+                await self._reposition(sources, generation_id)
+            except Exception:
+                if not self._outdated(generation_id):
+                    raise
+            if self._outdated(generation_id):
+                return
         self.completed.set()
         app.flow_control.resume()
         consumer.resume_flow()
@@ -157,6 +168,39 @@ class SeekFirstRecovery(Recovery):  # type: ignore[misc]  # Faust ships no types
             self.tables.on_standbys_ready()
         app.on_rebalance_end()
         self.log.info("Worker ready")
+
+    async def _reposition(self, sources: set[TP], generation_id: int) -> None:
+        """Seek where the restored state goes on, with no fetch under way."""
+        consumer, patience = self.app.consumer, self.app.conf.broker_request_timeout
+        async with self.fetches.stopped():
+            await self._wait(consumer.perform_seek(), timeout=patience)
+            positions = await self._restored(sources, generation_id)
+            if not self._outdated(generation_id):
+                await self._wait(consumer.seek_wait(dict(positions)), timeout=patience)
+
+    def _outdated(self, generation_id: int) -> bool:
+        """Whether the partitions may be others' by now: the recovery after that rebalance does all of it again.
+
+        The generation counts rebalances that are over, the other number those that have begun.
+        """
+        return bool(self.app.consumer_generation_id != generation_id or self.app.rebalancing_count != self._rebalance)
+
+    async def _restored(self, sources: set[TP], generation_id: int) -> Mapping[TP, int]:
+        """What `restored` says; nothing, its work broken off, as soon as the partitions are being taken away.
+
+        The rebalance waits for us, and all other workers with it: reading a large state to its end would be in vain.
+        """
+        restoring = asyncio.ensure_future(self.restored(sources))
+        try:
+            while not (await asyncio.wait({restoring}, timeout=_LOOK_EVERY_S))[0]:
+                if self._outdated(generation_id):
+                    self.log.warning("Another rebalance has begun: leaving this recovery")
+                    return {}
+        finally:
+            if not restoring.done():
+                restoring.cancel()
+                await asyncio.gather(restoring, return_exceptions=True)
+        return restoring.result()
 
 
 def table_manager(restored: Restored, bundles: frozenset[str] = frozenset()) -> type[TableManager]:

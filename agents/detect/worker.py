@@ -178,6 +178,7 @@ class Worker:
         crash.here("detect.revoked")
         async with self._commit_lock:
             self.folds = {}
+            self._events.clear()
             self._assignment += 1
 
     def progress(self) -> dict[int, int]:
