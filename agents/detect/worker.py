@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
@@ -109,7 +110,15 @@ class Worker:
             blocks.rebuild(fold, fresh)
             self._expect(fresh)
             self.folds[partition] = fresh
+            self._tell_ceased(fold, fresh)
         log.info("%d rules for %d targets are in force", len(self.rules), len(self.terms.labels))
+
+    def _tell_ceased(self, old: Fold, fresh: Fold) -> None:
+        """Tell of what held and is looked at no more: the rule may be back before those who read findings are."""
+        holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in fresh.held()}
+        for change in old.held():
+            if (old.name_of(change.target), old.rules[change.rule].name) not in holds:
+                self._tell_finding(old, replace(change, holds=False))
 
     def _expect(self, fold: Fold) -> None:
         fold.give_up_unknown()
