@@ -11,6 +11,7 @@ import sys
 import typer
 
 from probestream.cli import (
+    backtest,
     broker,
     check,
     explain,
@@ -42,6 +43,8 @@ app.command("check")(check.check)
 app.command("lint")(lint.lint)
 app.command("test")(test.rule_tests)
 app.command("schema")(check.schema)
+app.command("backtest")(backtest.backtest)
+app.add_typer(backtest.export, name="export")
 app.command("status")(status.status)
 app.command("topics")(topics.topics)
 app.command("tail")(topics.tail)

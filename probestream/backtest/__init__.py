@@ -1,0 +1,1 @@
+"""Rules tried on the past: what would have fired, beside what did, and beside other rules."""

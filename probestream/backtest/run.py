@@ -1,0 +1,220 @@
+"""A backtest from end to end: which part of the log, what each set of rules makes of it, and the report."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probestream.backtest import labels as labelled
+from probestream.backtest.episodes import Episode, chosen, episodes
+from probestream.backtest.reading import Detected, detect
+from probestream.backtest.report import Trial, report
+from probestream.backtest.span import Nights, Span, moment
+from schemas import Alert, Control
+from streams.control import Controls
+from streams.dependencies import Dependencies
+from streams.fold import Limits
+from streams.instants import iso
+from streams.replay import Alerting, Terms, terms_of
+from streams.rules import expand
+from streams.rules.compile import compile_rules
+from streams.suppression import Suppressions
+
+if TYPE_CHECKING:
+    from probestream.backtest.labels import Label
+    from probestream.backtest.log import Log, Part
+    from probestream.config import Config
+    from streams.rules import Rule
+
+LEAST_WARM_UP_S = 3600.0
+_QUIETING = ("silence", "maintenance", "target")
+
+
+class EmptyError(ValueError):
+    """There is nothing to replay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to try, and on which part of the past. `config` has the rules, targets and whatever keeps alerts quiet."""
+
+    config: Config
+    name: str
+    from_: str = "30d"
+    to: str = ""
+    against: Config | None = None
+    against_name: str = ""
+    overlaid: bool = False  # `against` is the file of what runs now: with rules and thresholds changed at run time
+    nights: Nights = field(default_factory=Nights)
+    warm_up_s: float | None = None
+    jobs: int = 1
+    labels: tuple[Label, ...] = ()
+    wanted: Callable[[Episode], bool] = lambda _: True
+    alerts: Sequence[tuple[float, Alert]] | None = None
+    controls: Sequence[tuple[float, Control]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told how far it is: first the number of records in all, then records and samples as they are read."""
+
+    begin: Callable[[int], None] = lambda _: None
+    read: Callable[[int, int], None] = lambda *_: None
+    stage: Callable[[str], None] = lambda _: None
+
+
+def backtest(log: Log, asked: Asked, told: Told | None = None) -> dict[str, Any]:
+    """The report, as JSON has it. Raises EmptyError, ValueError for times that cannot be used, and what reading raises.
+
+    It depends on the log, the rules and what was asked alone.
+    """
+    told = told or Told()
+    span, had, warm_from, parts = _part(log, asked)
+    both = [c for c in (asked.config, asked.against) if c is not None]
+    in_force = [_in_force(c, asked.controls) if c is asked.against and asked.overlaid else c.rules for c in both]
+    terms = [_terms(c, rules, log.partitions) for c, rules in zip(both, in_force, strict=True)]
+    told.begin(sum(p.end - p.first for p in parts))
+    read = [0, 0]
+
+    def count(records: int, samples: int) -> None:
+        read[0], read[1] = read[0] + records, read[1] + samples
+        told.read(records, samples)
+
+    detected = detect(log, parts, terms, asked.jobs, count)
+    told.stage("following the alerts")
+    trials = [
+        _trial(name, config, rules, found, asked, span, warm_from)
+        for name, config, rules, found in zip((asked.name, asked.against_name), both, in_force, detected, strict=False)
+    ]
+    fired = None
+    if asked.alerts is not None:
+        fired = chosen(episodes(a for at, a in asked.alerts if at <= span.to_ms), span, asked.wanted)
+    told.stage("writing the report")
+    marks = [*labelled.spoken(fired or ()), *asked.labels]
+    return report(
+        trials[0],
+        span,
+        nights=asked.nights,
+        log={"from": had.from_ms, "to": had.to_ms, "warm_up_from": warm_from, "records": read[0], "samples": read[1]},
+        against=trials[1] if len(trials) > 1 else None,
+        fired=fired,
+        labels=marks,
+        warnings=_warnings(terms[0], detected[0], span, had, warm_from, asked),
+    )
+
+
+def _part(log: Log, asked: Asked) -> tuple[Span, Span, float, list[Part]]:
+    """What was asked for, what the log has, where reading begins, and what is to be read."""
+    whole = log.all()
+    firsts = [p.first_ms for p in whole if p.first_ms is not None]
+    lasts = [p.last_ms for p in whole if p.last_ms is not None]
+    if not firsts or not lasts:
+        raise EmptyError("the log of samples is empty: nothing was recorded, or all of it is past its retention")
+    had = Span(min(firsts), max(lasts))
+    to_ms = moment(asked.to, had.to_ms) if asked.to else had.to_ms
+    span = Span(moment(asked.from_, to_ms), to_ms)
+    if span.ms <= 0:
+        raise ValueError(f"it ends, {iso(span.to_ms)}, before it begins, {iso(span.from_ms)}")
+    if span.to_ms < had.from_ms or span.from_ms > had.to_ms:
+        raise EmptyError(
+            f"no samples from {iso(span.from_ms)} to {iso(span.to_ms)}: the log has those from {iso(had.from_ms)} to "
+            f"{iso(had.to_ms)}; how long they are kept is the topic's retention.ms"
+        )
+    warm_up = asked.warm_up_s if asked.warm_up_s is not None else _warm_up(asked)
+    warm_from = max(span.from_ms - warm_up * 1000.0, had.from_ms)
+    parts = log.between(warm_from, span.to_ms)
+    if not any(p.end > p.first for p in parts):
+        raise EmptyError(f"no samples from {iso(span.from_ms)} to {iso(span.to_ms)}, though there are before and after")
+    return span, had, warm_from, parts
+
+
+def _warm_up(asked: Asked) -> float:
+    """So long that every window is full when it begins."""
+    rules = [*asked.config.rules, *(asked.against.rules if asked.against is not None else ())]
+    windows = compile_rules(expand(rules)).window_s
+    holds = [rule.for_ + rule.keep_firing_for for rule in rules]
+    longest: float = max([LEAST_WARM_UP_S, *windows[~np.isnan(windows)].tolist()])
+    return longest + max(holds, default=0.0)
+
+
+def _terms(config: Config, rules: tuple[Rule, ...], partitions: int) -> Terms:
+    detect_ = config.detect
+    made = terms_of(rules, config.targets, partitions, accept=detect_.unknown_targets == "accept")
+    limits = Limits(detect_.future * 1000, detect_.lateness * 1000, detect_.max_batch, detect_.forget_after * 1000)
+    return Terms(
+        made.rules, made.labels, partitions, made.accept, made.declared, limits, detect_.max_targets, detect_.quantiles
+    )
+
+
+def _in_force(config: Config, controls: Sequence[tuple[float, Control]]) -> tuple[Rule, ...]:
+    """The rules of the file, overlaid by what people have changed at run time."""
+    known = Controls()
+    for _, control in controls:
+        if control.kind in ("rule", "threshold"):
+            known.take(control)
+    return known.rules(expand(config.rules))
+
+
+def _trial(
+    name: str, config: Config, rules: tuple[Rule, ...], found: Detected, asked: Asked, span: Span, start_ms: float
+) -> Trial:
+    alerting = Alerting(
+        rules,
+        config.targets,
+        defaults=config.alert,
+        suppressions=Suppressions(
+            dependencies=Dependencies(config.targets),
+            inhibit_rules=config.inhibit_rules,
+            maintenance=config.maintenance,
+            silences=config.silences,
+            settings=config.dependencies,
+        ),
+        tick_ms=config.alert.tick * 1000.0,
+        start_ms=start_ms,
+    )
+    alerting.find(found.found)
+    for at, control in asked.controls:
+        if control.kind in _QUIETING and at <= span.to_ms:
+            alerting.ask(max(at, start_ms), control)
+    alerting.advance(span.to_ms)
+    return Trial(name, expand(rules), found, chosen(episodes(alerting.transitions), span, asked.wanted))
+
+
+def _warnings(
+    terms: Terms, found: Detected, span: Span, had: Span, warm_from: float, asked: Asked
+) -> list[tuple[str, str]]:
+    told: list[tuple[str, str]] = []
+    if had.from_ms > span.from_ms:
+        late = _days(had.from_ms - span.from_ms)
+        kept = "how long samples are kept is the topic's retention.ms"
+        told.append(("shorter-log", f"the log begins at {iso(had.from_ms)}, {late} after the time asked for: {kept}"))
+    if had.to_ms < span.to_ms:
+        told.append(("shorter-log", f"the log ends at {iso(had.to_ms)}, {_days(span.to_ms - had.to_ms)} earlier"))
+    if asked.warm_up_s is None and warm_from > span.from_ms - LEAST_WARM_UP_S * 1000.0:
+        told.append(("cold-start", "there is no hour of samples before it: windows and baselines begin empty"))
+    conditions = compile_rules(terms.rules)
+    for rule in terms.rules:
+        wanted = _metrics_of(rule.name, conditions.names, conditions)
+        for metric in sorted(wanted - found.metrics):
+            close = difflib.get_close_matches(metric, sorted(found.metrics - {""}), n=1)
+            meant = f"; there is {close[0]}" if close else ""
+            told.append(("unknown-metric", f"rule {rule.name}: no sample has a metric {metric}{meant}"))
+        if rule.alerts is None and not found.rules.get(rule.name):
+            told.append(("no-target", f"rule {rule.name}: none of the targets with samples passes its matchers"))
+    for reason, refusals in sorted(found.refused.items()):
+        told.append(("refused", f"{refusals.count:,} not taken in, {reason}: {refusals.first}"))
+    return told
+
+
+def _metrics_of(rule: str, names: Sequence[str], conditions: Any) -> set[str]:
+    place = list(names).index(rule)
+    tokens = conditions.tokens[conditions.start[place] : conditions.start[place + 1]].tolist()
+    return {conditions.metrics[int(conditions.metric[t])] for t in tokens if t >= 0} - {""}
+
+
+def _days(ms: float) -> str:
+    return f"{ms / 86_400_000:.1f} days" if ms >= 86_400_000 else f"{ms / 3_600_000:.1f} h"
