@@ -65,7 +65,7 @@ class Change:
     score: float
     seen: list[tuple[float, float, int]]
     text: tuple[str, str] = ("", "")
-    name: str = ""  # of a target that is no more
+    name: str = ""  # of the target, which may be forgotten by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +432,7 @@ class Fold:
                     score=score,
                     seen=[(v, n, int(t)) for v, n, t in seen],
                     text=self._text_of(data, flat, sample),
+                    name=self.name_of(target),
                 )
             )
 
