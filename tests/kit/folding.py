@@ -63,7 +63,9 @@ class Log:
     def __call__(self, *samples, after=0, **more):
         """A record `after` ms; samples are (target, ok, latency, ms before now, ...) with defaults."""
         self.now += int(after)
-        full = [(s[0], self.now - (s[3] if len(s) > 3 else 0), s[1], s[2] if len(s) > 2 else 1.0, *s[4:]) for s in samples]
+        full = [
+            (s[0], self.now - (s[3] if len(s) > 3 else 0), s[1], s[2] if len(s) > 2 else 1.0, *s[4:]) for s in samples
+        ]
         self.records.append(record(len(self.records), self.now, *full, **more))
         return self.records[-1]
 
@@ -71,7 +73,8 @@ class Log:
 def told(fold, outcome):
     """Findings as (rule, target, holds, offset, time)."""
     return [
-        (fold.conditions.names[c.rule], c.name or fold.name_of(c.target), c.holds, c.offset, c.time) for c in outcome.changes
+        (fold.conditions.names[c.rule], c.name or fold.name_of(c.target), c.holds, c.offset, c.time)
+        for c in outcome.changes
     ]
 
 

@@ -19,7 +19,9 @@ from streams.kernel import names, scan
 HEADER = np.frombuffer(encode(SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[]))[:HEADER_BYTES], np.uint8)
 _AVSC = Path(schemas.__file__).parent / "avsc" / "sample_batch" / "v1.avsc"
 # On the wire a string is bytes: so the judge sees what is there even where it is no UTF-8.
-_SCHEMA = fastavro.parse_schema(json.loads(_AVSC.read_text("utf-8").replace('"string"', '"bytes"').replace('"default": ""', '"default": ""')))
+_SCHEMA = fastavro.parse_schema(
+    json.loads(_AVSC.read_text("utf-8").replace('"string"', '"bytes"').replace('"default": ""', '"default": ""'))
+)
 
 
 class Strict(np.ndarray):
@@ -114,7 +116,8 @@ def _samples(raw, flat, r, known, metric_names):
         assert number < 0 or known[number].encode() == name
         columns = range(int(flat.column_first[r]), int(flat.column_first[r + 1]))
         values = [
-            (metric_names[flat.column_metric[c]], bits(flat.metric_values[flat.column_at[c] + i - first])) for c in columns
+            (metric_names[flat.column_metric[c]], bits(flat.metric_values[flat.column_at[c] + i - first]))
+            for c in columns
         ]
         detail = None
         if flat.detail[i] >= 0:
@@ -139,7 +142,15 @@ def agrees(records, **how):
     return sum(got is not None for got in found)
 
 
-HUGE = (b"\xff" * 9 + b"\x01", b"\xfe" + b"\xff" * 8 + b"\x01", b"\xff" * 9 + b"\x7f", b"\x80" * 9 + b"\x01", b"\x80\x80\x80\x80\x10", b"\x01", b"\x02")
+HUGE = (
+    b"\xff" * 9 + b"\x01",
+    b"\xfe" + b"\xff" * 8 + b"\x01",
+    b"\xff" * 9 + b"\x7f",
+    b"\x80" * 9 + b"\x01",
+    b"\x80\x80\x80\x80\x10",
+    b"\x01",
+    b"\x02",
+)
 
 
 def mutated(record, dice):

@@ -87,7 +87,9 @@ class SlowFold:
             own.add(self.now, time, ok, value)
             for metric, values in metrics.items():
                 if values[i] == values[i]:
-                    target.series.setdefault(metric, SlowSeries(self.now, own=False)).add(self.now, time, True, values[i])
+                    target.series.setdefault(metric, SlowSeries(self.now, own=False)).add(
+                        self.now, time, True, values[i]
+                    )
             found += self.judge(name, set(range(len(self.c.names))) - self.by_status, offset, time)
             found += self.decide(name, offset, time)
         return found

@@ -203,7 +203,9 @@ def test_batches_that_fit_nothing_are_refused_whole():
         "oversized_batch": [encode(batch(*[("t", START, True, 1.0)] * 11))],
         "malformed_batch": [
             encode(SampleBatch(probe="p", target=["t", "t"], time=[START], ok=[True], latency_ms=[1.0])),
-            encode(SampleBatch(probe="p", target=["t"], time=[START], ok=[True], latency_ms=[1.0], sequence=[1.0, 2.0])),
+            encode(
+                SampleBatch(probe="p", target=["t"], time=[START], ok=[True], latency_ms=[1.0], sequence=[1.0, 2.0])
+            ),
             encode(batch(("t", START, True, 1.0), metrics={"": [1.0]})),
             encode(batch(("t", START, True, 1.0), metrics={"cpu": []})),
             encode(batch(("t", START, True, 1.0), metrics={"x" * 201: [1.0]})),
@@ -230,7 +232,11 @@ def test_batches_that_fit_nothing_are_refused_whole():
 
 def test_other_writers_batches_are_folded_too():
     """A batch with its arrays in several blocks, as other writers may have it, is read by fastavro and counts."""
-    plain = encode(batch(("t", START, True, 1.0), ("u", START, False, 2.0), metrics={"cpu": [1.0, 2.0]}, details=[(1, "500", "no")]))
+    plain = encode(
+        batch(
+            ("t", START, True, 1.0), ("u", START, False, 2.0), metrics={"cpu": [1.0, 2.0]}, details=[(1, "500", "no")]
+        )
+    )
     split = plain.replace(b"\x04\x02t\x02u\x00", b"\x02\x02t\x02\x02u\x00")
     assert split != plain
     one, other = fold(), fold()
@@ -279,7 +285,12 @@ def test_brokers_clock_that_goes_back_stops_time_and_harms_nothing():
     """Records whose time lies before an earlier one's are folded at the latest time seen."""
     one = fold([rule("down", value=2)])
     ahead = START + 2 * HOUR
-    one.take([record(0, ahead, ("t", ahead, True, 1.0)), record(1, START, ("t", START, False, 1.0), ("t", START - HOUR // 2, True, 1.0))])
+    one.take(
+        [
+            record(0, ahead, ("t", ahead, True, 1.0)),
+            record(1, START, ("t", START, False, 1.0), ("t", START - HOUR // 2, True, 1.0)),
+        ]
+    )
     assert one.state.clock[state.NOW] == ahead
     assert counts(one, "t") == (3, 1)
 
@@ -299,10 +310,19 @@ def test_expected_target_is_absent_from_the_first_that_is_known():
     """A target that the configuration names is absent a minute after the first record, not at it, and not before."""
     one = fold([rule("gone", "absent", ">", 60.0)])
     one.expect(["never"])
-    assert told(one, one.take([tick(0, START), tick(1, START + 30_000), record(2, START + 59_000, ("t", START, True, 1.0))])) == []
+    assert (
+        told(
+            one, one.take([tick(0, START), tick(1, START + 30_000), record(2, START + 59_000, ("t", START, True, 1.0))])
+        )
+        == []
+    )
     one.expect(["later"])
     found = told(one, one.take([tick(3, START + 80_000), tick(4, START + 100_000), tick(5, START + 130_000)]))
-    assert found == [("gone", "never", True, 3, START + 80_000.0), ("gone", "t", True, 5, START + 130_000.0), ("gone", "later", True, 5, START + 130_000.0)]
+    assert found == [
+        ("gone", "never", True, 3, START + 80_000.0),
+        ("gone", "t", True, 5, START + 130_000.0),
+        ("gone", "later", True, 5, START + 130_000.0),
+    ]
 
 
 def test_never_good_is_reckoned_from_the_first_sample():
@@ -324,9 +344,20 @@ def test_window_that_empties_is_noticed_by_time():
 @pytest.mark.parametrize("pieces", [1, 2, 99])
 def test_missed_run_is_noticed_at_the_same_record_however_they_are_grouped(pieces):
     """A run due at the full hour with a grace of five minutes is missed from the record of that very moment on."""
-    job = Rule.model_validate({"name": "job", "schedule": {"cron": "0 * * * *", "zone": "Europe/Berlin", "grace": "5m"}})
+    job = Rule.model_validate(
+        {"name": "job", "schedule": {"cron": "0 * * * *", "zone": "Europe/Berlin", "grace": "5m"}}
+    )
     full = (START // HOUR + 1) * HOUR
-    times = [full - 900_000, full - 10, full + 1, full + 299_990, full + 300_000, full + 310_000, full + 330_000, full + 345_000]
+    times = [
+        full - 900_000,
+        full - 10,
+        full + 1,
+        full + 299_990,
+        full + 300_000,
+        full + 310_000,
+        full + 330_000,
+        full + 345_000,
+    ]
     records = [record(0, times[0], ("t", times[0], True, 1.0))]
     records += [tick(i, t) for i, t in enumerate(times[1:], 1)]
     records.append(record(8, full + 350_000, ("t", full + 350_000, True, 1.0)))
@@ -341,7 +372,10 @@ def test_run_that_came_in_time_is_not_missed():
     job = Rule.model_validate({"name": "job", "schedule": {"cron": "0 * * * *", "grace": "5m"}})
     full = (START // HOUR + 1) * HOUR
     one = fold([job])
-    records = [record(0, full - 1000, ("t", full - 1000, True, 1.0)), record(1, full + 100_000, ("t", full + 100_000, True, 1.0))]
+    records = [
+        record(0, full - 1000, ("t", full - 1000, True, 1.0)),
+        record(1, full + 100_000, ("t", full + 100_000, True, 1.0)),
+    ]
     records += [tick(2 + i, full + 300_000 + i * 10_000) for i in range(300)]
     assert told(one, one.take(records)) == []
 
@@ -358,7 +392,11 @@ def test_silent_target_is_forgotten_and_what_held_is_told():
     one = fold([rule("down", value=1)], limits=silent_for(2 * HOUR))
     one.take([record(0, START, *((n, START, False, 1.0) for n in "abc"), details=[(0, "500", "no")])])
     assert one.text
-    found = [f for i in range(1, 40) for f in told(one, one.take([record(i, START + i * HOUR // 10, ("b", START + i * HOUR // 10, False, 1.0))]))]
+    found = [
+        f
+        for i in range(1, 40)
+        for f in told(one, one.take([record(i, START + i * HOUR // 10, ("b", START + i * HOUR // 10, False, 1.0))]))
+    ]
     gone = (START // HOUR + 3) * HOUR
     assert [(r, t, holds) for r, t, holds, _, _ in found] == [("down", "a", False), ("down", "c", False)]
     assert {gone <= t < gone + HOUR // 10 for *_, t in found} == {True}
@@ -369,19 +407,41 @@ def test_silent_target_is_forgotten_and_what_held_is_told():
 
 def test_forgotten_target_that_comes_again_is_a_new_one():
     """Nothing of what a target was is left in what it, or another that takes its place, becomes."""
-    log = [record(i, START + i * 60_000, ("old", START + i * 60_000, False, 900.0, i), metrics={"cpu": [99.0]}, details=[(0, "500", "no")]) for i in range(30)]
-    rules = [rule("down", value=2), rule("p95", "latency", ">", 500.0, aggregate="p95", window="5m"), rule("hot", "cpu", ">", 90.0), rule("gone", "absent", ">", 1e9)]
+    log = [
+        record(
+            i,
+            START + i * 60_000,
+            ("old", START + i * 60_000, False, 900.0, i),
+            metrics={"cpu": [99.0]},
+            details=[(0, "500", "no")],
+        )
+        for i in range(30)
+    ]
+    rules = [
+        rule("down", value=2),
+        rule("p95", "latency", ">", 500.0, aggregate="p95", window="5m"),
+        rule("hot", "cpu", ">", 90.0),
+        rule("gone", "absent", ">", 1e9),
+    ]
     later = START + 30 * HOUR
     for name in ("old", "new"):
         one, other = fold(rules, limits=silent_for(24 * HOUR)), fold(rules, limits=silent_for(24 * HOUR))
         one.take(log)
-        again = [record(30 + i, later + i * 1000, (name, later + i * 1000, i % 3 > 0, 10.0, i), metrics={"cpu": [20.0]}) for i in range(200)]
+        again = [
+            record(30 + i, later + i * 1000, (name, later + i * 1000, i % 3 > 0, 10.0, i), metrics={"cpu": [20.0]})
+            for i in range(200)
+        ]
         found = told(one, one.take(again))
         assert [f[:3] for f in found[:3]] == [("down", "old", False), ("p95", "old", False), ("hot", "old", False)]
         assert found[3:] == told(other, other.take(again))
-        places = [int(f.state.targets.place[f.memory.target_of[f.memory.number[name]], state.MAIN]) for f in (one, other)]
+        places = [
+            int(f.state.targets.place[f.memory.target_of[f.memory.number[name]], state.MAIN]) for f in (one, other)
+        ]
         for held in ("num",):
-            assert getattr(one.state.series, held)[places[0]].tobytes() == getattr(other.state.series, held)[places[1]].tobytes()
+            assert (
+                getattr(one.state.series, held)[places[0]].tobytes()
+                == getattr(other.state.series, held)[places[1]].tobytes()
+            )
         ring = [f.state.ring for f in (one, other)]
         assert ring[0].part[:, places[0]].tobytes() == ring[1].part[:, places[1]].tobytes()
         assert ring[0].total[:, places[0]].tobytes() == ring[1].total[:, places[1]].tobytes()
@@ -422,7 +482,9 @@ def test_names_that_never_were_targets_are_forgotten_too():
     """Names whose every sample is refused fill the partition for an hour, not for ever."""
     one = fold(most=100, limits=silent_for(24 * HOUR))
     one.take([record(0, START, *((f"t{i}", START - 2 * HOUR, True, 1.0) for i in range(100)))])
-    assert [r for _, r, _ in refused(one.take([record(1, START + 1, ("good", START, True, 1.0))]))] == ["too_many_targets"]
+    assert [r for _, r, _ in refused(one.take([record(1, START + 1, ("good", START, True, 1.0))]))] == [
+        "too_many_targets"
+    ]
     assert one.take([record(2, START + HOUR, ("good", START + HOUR, True, 1.0))]).refused == []
 
 
@@ -439,10 +501,22 @@ def test_status_follows_rules_and_the_one_before_is_known():
         Rule.model_validate({"name": "worse", "transition": {"from": ["healthy", "degraded"], "to": "unhealthy"}}),
     ]
     one, log, seen = fold(rules), Log(), []
-    for ok, latency in ((True, 1), (True, 200), (False, 1), (False, 1), (False, 1), (True, 1), (True, 1), (False, 1), (True, 1)):
+    for ok, latency in (
+        (True, 1),
+        (True, 200),
+        (False, 1),
+        (False, 1),
+        (False, 1),
+        (True, 1),
+        (True, 1),
+        (False, 1),
+        (True, 1),
+    ):
         outcome = one.take([log(("t", ok, latency), after=1)])
         flag = one.state.targets.flag[0]
-        seen.append((int(flag[state.STATUS]), int(flag[state.PREVIOUS]), [(r, h) for r, _, h, _, _ in told(one, outcome)]))
+        seen.append(
+            (int(flag[state.STATUS]), int(flag[state.PREVIOUS]), [(r, h) for r, _, h, _, _ in told(one, outcome)])
+        )
     healthy, degraded, unhealthy, unknown = range(4)
     assert seen == [
         (healthy, unknown, []),
@@ -469,7 +543,9 @@ def test_rules_look_at_whom_they_match():
 def test_text_of_a_failure_comes_with_its_finding_and_goes_with_the_next_good_one():
     """The status and message of the sample that decided are the finding's; a later sample without any drops the target's."""
     one = fold([rule("down", value=1)])
-    outcome = one.take([record(0, START, ("t", START, False, 1.0), ("u", START, True, 1.0), details=[(0, "503", "é" * 3000)])])
+    outcome = one.take(
+        [record(0, START, ("t", START, False, 1.0), ("u", START, True, 1.0), details=[(0, "503", "é" * 3000)])]
+    )
     (change,) = outcome.changes
     assert change.text == ("503", "é" * 2000)
     assert one.text == {0: ("503", "é" * 2000)}
@@ -510,7 +586,9 @@ def test_metrics_beyond_reason_are_refused():
     """No more than 500 metrics in a batch; a partition that knows 50,000 names refuses further ones and goes on with those."""
     one, offset = fold(), 0
     many = {f"m{i}": [1.0] for i in range(501)}
-    assert refused(one.take([record(0, START, ("t", START, True, 1.0), metrics=many)])) == [(0, "oversized_batch", None)]
+    assert refused(one.take([record(0, START, ("t", START, True, 1.0), metrics=many)])) == [
+        (0, "oversized_batch", None)
+    ]
     for k in range(99):
         offset += 1
         some = {f"k{k}-{i}": [] for i in range(500)}

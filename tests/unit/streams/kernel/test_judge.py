@@ -64,7 +64,11 @@ def expression(dice, count, depth=0):
         return [dice.randrange(count)]
     if dice.random() < 0.3:
         return [*expression(dice, count, depth + 1), kinds.NOT]
-    return [*expression(dice, count, depth + 1), *expression(dice, count, depth + 1), dice.choice([kinds.AND, kinds.OR])]
+    return [
+        *expression(dice, count, depth + 1),
+        *expression(dice, count, depth + 1),
+        dice.choice([kinds.AND, kinds.OR]),
+    ]
 
 
 def rule_book(dice):
@@ -81,7 +85,9 @@ def stream(dice, count):
     """Records of a few targets: (offset, now, samples, metrics); whole numbers, so that sums are exact."""
     now, out = START, []
     for offset in range(count):
-        now += dice.choice([0, 100, 1000, 5000, 10_000, 10_000, 31_000, 60_000, 330_000, 3_700_000 if dice.random() < 0.3 else 0])
+        now += dice.choice(
+            [0, 100, 1000, 5000, 10_000, 10_000, 31_000, 60_000, 330_000, 3_700_000 if dice.random() < 0.3 else 0]
+        )
         bad = dice.random() < 0.3
         samples, cpu = [], []
         for _ in range(dice.choice([0, 1, 1, 2, 5])):
@@ -122,7 +128,11 @@ def test_every_kind_is_judged_as_by_the_book(seed):
 
 def test_every_kind_is_among_them():
     """No kind of kinds.py goes without the test above."""
-    numbers = {v for k, v in vars(kinds).items() if isinstance(v, int) and v >= 0 and k not in ("GT", "GE", "LT", "LE", "EQ", "NE")}
+    numbers = {
+        v
+        for k, v in vars(kinds).items()
+        if isinstance(v, int) and v >= 0 and k not in ("GT", "GE", "LT", "LE", "EQ", "NE")
+    }
     assert numbers == set(ALL)
 
 
@@ -162,7 +172,11 @@ def test_ends_only_beyond_its_recovery():
     log, one = Log(), fold([rule("hot", "latency", ">", 90.0, recover=80.0)])
     for value in (85, 95, 85, 81, 80, 85, 91):
         log(("t", True, value), after=1000)
-    assert [(holds, offset) for _, _, holds, offset, _ in told(one, one.take(log.records))] == [(True, 1), (False, 4), (True, 6)]
+    assert [(holds, offset) for _, _, holds, offset, _ in told(one, one.take(log.records))] == [
+        (True, 1),
+        (False, 4),
+        (True, 6),
+    ]
 
 
 def test_waits_for_enough_samples():
@@ -195,7 +209,10 @@ def test_finding_says_what_was_seen():
     log = Log()
     conditions = table(
         [("both", [1, 0, kinds.AND], 2)],
-        [{"kind": kinds.FAILURES, "operator": kinds.GE, "threshold": 2.0}, {"kind": kinds.MEAN, "window_s": 60.0, "threshold": 10.0}],
+        [
+            {"kind": kinds.FAILURES, "operator": kinds.GE, "threshold": 2.0},
+            {"kind": kinds.MEAN, "window_s": 60.0, "threshold": 10.0},
+        ],
     )
     one = fold(named(conditions), conditions)
     log(("t", False, 30.0), after=1)
@@ -208,8 +225,12 @@ def test_finding_says_what_was_seen():
 def test_many_rules_that_change_at_once_all_are_told():
     """Thousands of rules that begin to hold at one sample, each of many conditions, are each told once."""
     tokens = [0] + [t for _ in range(60) for t in (0, kinds.AND)]
-    conditions = table([(f"r{i}", tokens, 0) for i in range(3000)], [{"kind": kinds.FAILURES, "operator": kinds.GE, "threshold": 1.0}])
+    conditions = table(
+        [(f"r{i}", tokens, 0) for i in range(3000)], [{"kind": kinds.FAILURES, "operator": kinds.GE, "threshold": 1.0}]
+    )
     one = fold(named(conditions), conditions)
-    outcome = one.take([record(i, START + i, ("t", START + i, bool(i % 2), 1.0), ("u", START + i, bool(i % 2), 1.0)) for i in range(4)])
+    outcome = one.take(
+        [record(i, START + i, ("t", START + i, bool(i % 2), 1.0), ("u", START + i, bool(i % 2), 1.0)) for i in range(4)]
+    )
     assert len(outcome.changes) == 3000 * 2 * 4
     assert {len(c.seen) for c in outcome.changes} == {61}

@@ -133,4 +133,8 @@ def test_cleared_slot_is_empty_for_its_rows_only():
     for slot in range(panes.EVERY_SLOT):
         panes.clear(fast.ring, slot, 1, 2)
     fast.ring.closed_at[:] = -1
-    assert [fast.window(row, 1) for row in range(ROWS)] == [((1, 1, 1, 5.0), 5.0, 5.0), ((0, 0, 0, 0), None, None), ((1, 1, 1, 5.0), 5.0, 5.0)]
+    assert [fast.window(row, 1) for row in range(ROWS)] == [
+        ((1, 1, 1, 5.0), 5.0, 5.0),
+        ((0, 0, 0, 0), None, None),
+        ((1, 1, 1, 5.0), 5.0, 5.0),
+    ]

@@ -53,7 +53,9 @@ def test_reads_what_fastavro_reads(some):
 @settings(deadline=None, max_examples=300)
 def test_damaged_records_are_left_or_read_as_fastavro_does(batch, dice, place):
     """Bytes changed, cut or put in: the record is left to fastavro, or still says the same to both; its neighbours stay."""
-    good = [encode(SampleBatch(probe="p", target=["t"], time=[1.0], ok=[True], latency_ms=[float(i)])) for i in range(3)]
+    good = [
+        encode(SampleBatch(probe="p", target=["t"], time=[1.0], ok=[True], latency_ms=[float(i)])) for i in range(3)
+    ]
     some = [*good[:place], mutated(encode(batch), dice), *good[place:]]
     found = read(some)
     agrees(some)
@@ -125,4 +127,7 @@ def test_what_a_writer_may_do_otherwise_is_left():
     other = bytes([whole[0], whole[1] ^ 1]) + whole[2:]
     assert read([split, other, b"", whole]) == [None, None, None, *read([whole])]
     assert agrees([sized]) in (0, 1)
-    assert read([whole, encode(SampleBatch(probe="p", target=["t"], time=[1.0], ok=[True], latency_ms=[3.0]))], most=1)[0] is None
+    assert (
+        read([whole, encode(SampleBatch(probe="p", target=["t"], time=[1.0], ok=[True], latency_ms=[3.0]))], most=1)[0]
+        is None
+    )

@@ -1,0 +1,389 @@
+"""A partition's state written and read back."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+
+from streams import blocks
+from streams.admission import Declared
+from streams.fold import Limits
+from streams.kernel import state
+from streams.rules import Rule
+from tests.kit.folding import START, Log, fold, named, record, rule, tick, told
+from tests.unit.streams.kernel.test_judge import rule_book, stream
+
+pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
+HOUR = 3_600_000
+SETS = {
+    "reference": [
+        rule("errors", "error_rate", ">", 0.05, window="5m"),
+        rule("slow", "latency", ">", 2.0, aggregate="ratio", window="1m"),
+        rule("odd", "latency", ">", 4.0, aggregate="zscore"),
+    ],
+    "quantiles": [
+        rule("p95", "latency", ">", 105.0, aggregate="p95", window="5m"),
+        rule("p50", "cpu", ">", 60.0, aggregate="p50", window="24h"),
+    ],
+    "scores": [
+        rule("change", "latency", ">", 3.0, aggregate="change"),
+        rule("robust", "latency", ">", 3.0, aggregate="robust"),
+        rule("flat", "cpu", ">", 30.0, aggregate="flat"),
+        rule("surprise", "error_rate", ">", 2.0, aggregate="surprise", window="5m"),
+        rule("full", "cpu", "<", 600.0, aggregate="forecast", limit=100.0),
+    ],
+    "metrics and time": [
+        rule("hot", "cpu", ">", 80.0, recover=60.0),
+        rule("gone", "absent", ">", 60.0),
+        rule("quiet", "count", "<", 2.0, window="1m"),
+        rule("down", value=2, severity="critical"),
+        rule("sick", "status", "==", "unhealthy"),
+    ],
+    "none": [],
+}  # fmt: skip
+
+
+def records_of(seed, count=300):
+    """A log that brings all there is: late ones, failures with text, metrics, long silences."""
+    dice = random.Random(seed)
+    return [
+        record(
+            offset, now, *samples, metrics=metrics,
+            details=[(r, "500", f"no {offset}") for r, s in enumerate(samples) if not s[2]],
+        )
+        for offset, now, samples, metrics in stream(dice, count)
+    ]  # fmt: skip
+
+
+def through_restarts(make, records, dice):
+    """Findings and the last fold, with commits at random, and restarts that lose what came since the last of them."""
+    one, table, found, stored, at = make(), {}, [], 0, 0
+    kept = []
+    while at < len(records):
+        size = dice.randint(1, 40)
+        found += told(one, one.take(records[at : at + size]))
+        at += size
+        if dice.random() < 0.5:
+            table.update(blocks.dump(one))
+            stored, kept = at, list(found)
+        if dice.random() < 0.3:
+            one, at, found = make(), stored, list(kept)
+            blocks.load(one, table)
+            assert one.offset == stored - 1
+    table.update(blocks.dump(one))
+    return found, one, table
+
+
+def alike(one, other):
+    """Whether two folds would be stored as the same bytes."""
+    return dict(blocks.dump(one, everything=True)) == dict(blocks.dump(other, everything=True))
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("seed", range(3))
+def test_restarts_change_nothing(name, seed):
+    """Written and read back at random points, the state is the undisturbed one's to the last byte, and so are findings."""
+    records, dice = records_of(seed), random.Random(seed)
+
+    def make():
+        return fold(SETS[name])
+
+    whole = make()
+    wanted = told(whole, whole.take(records))
+    found, one, _ = through_restarts(make, records, dice)
+    assert sorted(found, key=lambda f: f[3:]) == sorted(wanted, key=lambda f: f[3:])
+    assert alike(one, whole)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_restarts_change_no_kind_of_rule(seed):
+    """The same with rules of every kind, joined in every way."""
+    conditions = rule_book(random.Random(seed))
+    records, dice = records_of(seed, 150), random.Random(seed)
+
+    def make():
+        return fold(named(conditions), conditions)
+
+    whole = make()
+    wanted = told(whole, whole.take(records))
+    found, one, _ = through_restarts(make, records, dice)
+    assert sorted(found) == sorted(wanted)
+    assert alike(one, whole)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_restarts_change_nothing_where_targets_are_forgotten(seed):
+    """Targets by the hundred that come, fall silent and are forgotten: rows are used again as if nothing had happened."""
+    dice, log = random.Random(seed), Log()
+    for k in range(120):
+        some = [f"t{k // 10}-{dice.randrange(60)}" for _ in range(20)]
+        log(*((n, dice.random() < 0.7) for n in some), after=HOUR // 8, metrics={"cpu": [dice.random()] * 20} if k % 3 else {},
+            details=[(0, "503", "no")])  # fmt: skip
+
+    def make():
+        return fold(SETS["metrics and time"], limits=Limits(forget_ms=2.0 * HOUR))
+
+    whole = make()
+    wanted = told(whole, whole.take(log.records))
+    found, one, table = through_restarts(make, log.records, dice)
+    assert sorted(found) == sorted(wanted)
+    assert len(found) > 500
+    again = make()
+    blocks.load(again, table)
+    assert alike(again, one)
+    assert (again.targets, sorted(again.memory.names), len(again.text)) == (
+        whole.targets,
+        sorted(whole.memory.names),
+        len(whole.text),
+    )
+    rest = [record(len(log.records) + i, log.now + i * 30_000, ("new", log.now, True, 1.0)) for i in range(300)]
+    assert sorted(told(again, again.take(rest))) == sorted(told(whole, whole.take(rest)))
+
+
+def test_what_is_stored_is_only_what_changed():
+    """After a commit a sample of one target is stored as its own block's entries, and nothing at all without one."""
+    one = fold(SETS["reference"])
+    one.take([record(0, START, *((f"t{i}", START, True, 1.0) for i in range(1000)))])
+    first = dict(blocks.dump(one))
+    assert [k for k, _ in blocks.dump(one)] == [k for k in first if k[0] == blocks.META]
+    one.take([record(1, START + 1, ("t700", START + 1, True, 1.0))])
+    second = [struct.unpack(">BIII", k) for k, _ in blocks.dump(one)]
+    assert {block for kind, _, block, _ in second if kind != blocks.META} == {2}
+    assert {kind for kind, *_ in second} == {blocks.META, blocks.LATEST, blocks.PANE, blocks.SKETCH}
+
+
+def test_expected_target_is_stored_though_nothing_came_of_it():
+    """A target without a sample is absent since it was first expected, after a restart too."""
+    rules = [rule("gone", "absent", ">", 60.0)]
+    one = fold(rules)
+    one.take([record(0, START, ("t", START, True, 1.0))])
+    table = dict(blocks.dump(one))
+    one.expect(["later"])
+    one.take([tick(1, START + 10_000)])
+    table.update(blocks.dump(one))
+    again = fold(rules)
+    blocks.load(again, table)
+    again.expect(["later"])
+    found = [f for i in range(2, 9) for f in told(again, again.take([tick(i, START + i * 10_000)]))]
+    assert [(f[1], f[3]) for f in found] == [("t", 7), ("later", 7)]
+
+
+def test_time_passes_after_a_restart_as_it_would_have_without():
+    """What time alone decides is decided at the first record of a pane, not at the first after a restart."""
+    rules = [rule("gone", "absent", ">", 55.0)]
+    records = [
+        record(0, START + 4_000, ("t", START, True, 1.0)),
+        *(tick(i, START + 4_000 + i * 2_700) for i in range(1, 30)),
+    ]
+    whole = fold(rules)
+    wanted = told(whole, whole.take(records))
+    assert len(wanted) == 1
+    for cut in range(1, 30):
+        one, again = fold(rules), fold(rules)
+        found = told(one, one.take(records[:cut]))
+        blocks.load(again, dict(blocks.dump(one)))
+        assert found + told(again, again.take(records[cut:])) == wanted
+
+
+# --------------------------------------------------------------------------------------------- another configuration
+
+
+def reloaded(before, after, more=(), **how):
+    """A fold of target t, down and hot, written under the rules `before` and read under `after`."""
+    one = fold(before)
+    one.take([record(i, START + i, ("t", START + i, False, 500.0), metrics={"cpu": [95.0]}) for i in range(30)])
+    again = fold(after, **how)
+    blocks.load(again, dict(blocks.dump(one)))
+    return one, again
+
+
+def holding(one):
+    return {one.conditions.names[c.rule] for c in one.held()}
+
+
+DOWN, HOT, ODD = (
+    rule("down", value=2, severity="critical"),
+    rule("hot", "cpu", ">", 90.0, recover=80.0),
+    rule("odd", "latency", ">", 3.0, aggregate="robust"),
+)
+GROUPED = rule("web", value=1, match=["tier=web"])
+
+
+def test_removed_rule_holds_no_more():
+    """A rule that is gone is forgotten; those that stay go on holding, and the status is theirs."""
+    one, again = reloaded([DOWN, HOT, ODD], [HOT])
+    assert (holding(one), holding(again)) == ({"down", "hot"}, {"hot"})
+    later = START + 100
+    assert told(again, again.take([record(30, later, ("t", later, True, 1.0), metrics={"cpu": [70.0]})])) == [
+        ("hot", "t", False, 30, float(later))
+    ]
+    assert again.state.targets.flag[0, state.STATUS] == state.HEALTHY
+
+
+def test_added_rule_begins_with_the_next_sample():
+    """A rule that is new begins as if it had always been there, over windows that were kept before it."""
+    rate = rule("errors", "error_rate", ">", 0.9, window="5m", min_samples=20)
+    _, again = reloaded([HOT], [rate, DOWN, HOT, ODD])
+    assert holding(again) == {"hot"}
+    later = START + 100
+    found = told(again, again.take([record(30, later, ("t", later, False, 500.0))]))
+    assert [f[:3] for f in found] == [("errors", "t", True), ("down", "t", True)]
+
+
+def test_changed_rule_ends_where_it_no_longer_holds():
+    """A rule with another threshold holds until its first sample says otherwise, and is told to end then."""
+    _, again = reloaded([DOWN, HOT], [rule("down", value=50, severity="critical"), HOT])
+    assert holding(again) == {"down", "hot"}
+    later = START + 100
+    assert told(again, again.take([record(30, later, ("t", later, False, 500.0))])) == [
+        ("down", "t", False, 30, float(later))
+    ]
+
+
+def test_rule_with_other_conditions_is_judged_anew():
+    """A rule of the same name that looks at something else takes no condition's memory for its own."""
+    parts = [{"metric": "cpu", "operator": ">", "value": 90}, {"metric": "latency", "operator": ">", "value": 1}]
+    hot = Rule.model_validate({"name": "hot", "all": parts})
+    _, again = reloaded([DOWN, HOT], [hot])
+    later = START + 100
+    assert told(again, again.take([record(30, later, ("t", later, True, 5.0), metrics={"cpu": [85.0]})])) == [
+        ("hot", "t", False, 30, float(later))
+    ]
+
+
+def test_rule_that_no_longer_matches_holds_no_more():
+    """A rule that matches other targets now does not hold for those it has left."""
+    _, again = reloaded([rule("web", value=1), HOT], [GROUPED, HOT])
+    assert holding(again) == {"hot"}
+
+
+def test_target_that_left_the_configuration_is_judged_no_more():
+    """A target that is no longer known neither holds nor begins anything, by time either, and comes back as it was."""
+    gone = rule("gone", "absent", ">", 60.0)
+    _, again = reloaded([DOWN, gone], [DOWN, gone], known=lambda _: False)
+    assert holding(again) == set()
+    assert again.take([tick(30 + i, START + i * 10_000) for i in range(20)]).changes == []
+
+
+def test_declared_baseline_is_the_configurations():
+    """What is declared normal is what the configuration says now, not what it said when the state was written."""
+    slow = rule("slow", "latency", ">=", 2.0, aggregate="ratio", window="1m")
+    one = fold([slow], declared={"t": Declared(500.0, 0.1)})
+    one.take([record(0, START, ("t", START, True, 100.0))])
+    again = fold([slow], declared={"t": Declared(50.0, None)})
+    blocks.load(again, dict(blocks.dump(one)))
+    (change,) = again.take([record(1, START + 1, ("t", START + 1, True, 100.0))]).changes
+    assert change.baseline == 50.0
+
+
+def test_scores_are_kept_where_others_are_added():
+    """A score that some rule looked at goes on from where it was, though the rules around it change."""
+    robust = rule("robust", "latency", ">", 3.0, aggregate="robust")
+    change, flat = (
+        rule("change", "latency", ">", 3.0, aggregate="change"),
+        rule("flat", "latency", ">", 30.0, aggregate="flat"),
+    )
+    log = [record(i, START + i * 1000, ("t", START + i * 1000, True, 100.0 + i % 7)) for i in range(200)]
+    rest = [
+        record(i, START + i * 1000, ("t", START + i * 1000, True, 120.0 if i == 210 else 100.0 + i % 7))
+        for i in range(200, 250)
+    ]
+    whole, one = fold([robust]), fold([robust, flat])
+    whole.take(log)
+    one.take(log)
+    again = fold([change, robust])
+    blocks.load(again, dict(blocks.dump(one)))
+    wanted = told(whole, whole.take(rest))
+    assert len(wanted) == 2
+    assert [f for f in told(again, again.take(rest)) if f[0] == "robust"] == wanted
+
+
+def test_quantiles_switched_off_and_on_again_do_no_harm():
+    """A state with sketches is read without them, and one without them is read with them."""
+    rules = SETS["quantiles"]
+    records = records_of(1, 60)
+    one, off, on = fold(rules), fold(rules, quantiles=False), fold(rules)
+    one.take(records[:20])
+    blocks.load(off, dict(blocks.dump(one)))
+    assert off.take(records[20:40]).changes == []
+    blocks.load(on, dict(blocks.dump(off, everything=True)))
+    on.take(records[40:])
+    assert on.offset == 59
+
+
+# -------------------------------------------------------------------------------------------------- what is not readable
+
+
+@pytest.fixture
+def table():
+    one = fold(SETS["metrics and time"])
+    for part in (slice(0, 50), slice(50, 100)):
+        one.take(records_of(0, 100)[part])
+        last = dict(blocks.dump(one, everything=True))
+    return last
+
+
+def load(table):
+    one = fold(SETS["metrics and time"])
+    blocks.load(one, table)
+    return one
+
+
+def kind(key):
+    return key[0]
+
+
+def test_nothing_stored_is_an_empty_state(table):
+    """No entries, or those of other partitions, leave the state empty."""
+    others = {struct.pack(">BIII", k[0], 7, *struct.unpack(">BIII", k)[2:]): v for k, v in table.items()}
+    for nothing in ({}, others):
+        assert (load(nothing).offset, load(nothing).targets) == (-1, 0)
+    assert load({**table, **others}).offset == 99
+
+
+def test_entries_of_two_commits_are_torn(table):
+    """An entry that is newer than the commit it should be of, or entries without their commit, are a TornStateError."""
+    key = next(k for k in table if kind(k) == blocks.LATEST)
+    newer = table[key][:1] + struct.pack("<q", 4711) + table[key][9:]
+    with pytest.raises(blocks.TornStateError, match="entries up to record 4711, commit up to 99"):
+        load({**table, key: newer})
+    with pytest.raises(blocks.TornStateError, match="none says of which commit"):
+        load({k: v for k, v in table.items() if kind(k) != blocks.META})
+    without = {k: v for k, v in table.items() if kind(k) != blocks.NAMES}
+    with pytest.raises(blocks.StateError):
+        load(without)
+
+
+@pytest.mark.parametrize("version", [0, blocks.VERSION - 1, blocks.VERSION + 1, 255])
+def test_other_version_is_refused(table, version):
+    """Entries of another version are refused, with both versions in the message."""
+    key = next(iter(table))
+    with pytest.raises(blocks.StateError, match=f"entries of version {version}, this program reads {blocks.VERSION}"):
+        load({**table, key: bytes([version]) + table[key][1:]})
+
+
+def test_damage_is_a_state_error(table):
+    """Whatever is cut, changed or put among the entries: a StateError, or a state; never another error."""
+    dice, refused = random.Random(3), 0
+    keys = list(table)
+    for _ in range(400):
+        bad = dict(table)
+        key = dice.choice(keys)
+        match dice.randrange(4):
+            case 0:
+                bad[key] = table[key][: dice.randrange(len(table[key]))]
+            case 1:
+                bad[key] = table[key] + b"\0" * 3
+            case 2:
+                at = dice.randrange(min(60, len(table[key])))
+                bad[key] = table[key][:at] + bytes([dice.randrange(256)]) + table[key][at + 1 :]
+            case _:
+                bad[dice.choice([b"", b"x", b"a foreign key", key + b"\0", bytes([9]) + key[1:]])] = table[key]
+        try:
+            load(bad)
+        except (blocks.StateError, blocks.TornStateError) as error:
+            refused += 1
+            assert str(error)
+    assert refused > 150
