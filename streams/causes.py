@@ -48,6 +48,10 @@ class Causes:
         self._up: dict[str, tuple[float, str]] = {}  # target -> when its last cause ended, and the alert
         self._known: dict[str, str | None] = {}  # target -> cause, as long as `_down` stays
 
+    def means_down(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with `labels` means that its target is down."""
+        return matches(self.settings.cause, labels)
+
     def replace(self, graph: Dependencies) -> None:
         """Go on with other dependencies."""
         self.graph = graph
@@ -65,7 +69,7 @@ class Causes:
         pending: bool,
     ) -> None:
         """Take in the state of an alert; `at` is when it came into it, 0 where that is not known."""
-        means_down = matches(self.settings.cause, labels)
+        means_down = self.means_down(labels)
         _put(self._pending, target, alert, began if pending and means_down else None)
         was_down = alert in self._down.get(target, ())
         if firing and means_down:

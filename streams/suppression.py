@@ -152,6 +152,10 @@ class Suppressions:
         self._bring_up_to_date()
         return self.dependencies.taken_down(target)
 
+    def takes_down(self, alert: AlertView) -> list[str]:
+        """What the target of `alert` takes down with it, in order of name; nothing where it does not mean "down"."""
+        return self.taken_down(alert.target) if self._causes.means_down(alert.labels) else []
+
     def _bring_up_to_date(self) -> None:
         """Build the graph anew where targets were changed; one that cannot be leaves the old one as it is."""
         if not self._stale:

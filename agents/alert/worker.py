@@ -222,7 +222,7 @@ class Worker:
     ) -> None:
         before = (life.id, list(life.taken))
         if finding is not None:
-            lifecycle.on_finding(life, finding, self.terms.policies[rule.name], labels, now, self._verdict)
+            lifecycle.on_finding(life, finding, self.terms.policies[rule.name], labels, now, self._verdict, self._below)
         if life.id != before[0]:
             self._over(*before)
         if life.id or life.members:
@@ -275,7 +275,7 @@ class Worker:
             self.lives.wake_at(life.key, now + _ASK_AGAIN_MS / 4)
             return
         before = (life.number, life.quiet, life.counted, life.unwritten)
-        lifecycle.on_tick(life, policy, now, self._verdict)
+        lifecycle.on_tick(life, policy, now, self._verdict, self._below)
         news = self.hands.apply(life, now)
         if news or before != (life.number, life.quiet, life.counted, life.unwritten):
             self._touch(life)
@@ -356,6 +356,9 @@ class Worker:
 
     def _verdict(self, life: Life, now: float) -> Suppressed | None:
         return self.suppressions.decide(_view(life), now)
+
+    def _below(self, life: Life) -> list[str]:
+        return self.suppressions.takes_down(_view(life))
 
     async def flush(self) -> None:
         """Store what changed, tell it, and let the findings go."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from streams.life import TAKES_DOWN
 from streams.units import human
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def message_of(alert: Alert, page_url: str | None) -> Message:
     return Message(
         status=status,
         title=one_line(f"[{status}] {alert.rule} on {alert.target}"),
-        summary=alert.annotations.get("summary") or _sentence(alert, comparison),
+        summary=_with_what_falls(alert.annotations.get("summary") or _sentence(alert, comparison), alert),
         description=alert.annotations.get("description", ""),
         colour=STATE_COLOURS.get(alert.state) or SEVERITY_COLOURS.get(alert.severity, "#607d8b"),
         fields=tuple((name, value) for name, value in fields if value),
@@ -67,6 +68,12 @@ def _sentence(alert: Alert, comparison: str) -> str:
         return f"{alert.rule} holds for {alert.target}."
     limit = f" ({comparison})" if alert.threshold is not None else ""
     return f"{what} of {alert.target} is {number(alert.value, alert.metric)}{limit}."
+
+
+def _with_what_falls(summary: str, alert: Alert) -> str:
+    """The summary, and how many and which targets fall with this one: nobody is told of those by themselves."""
+    fallen = alert.annotations.get(TAKES_DOWN)
+    return f"{summary.rstrip().rstrip('.')}; takes down {fallen}" if fallen else summary
 
 
 def link_of(alert: Alert, page_url: str | None) -> str:

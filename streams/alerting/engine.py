@@ -117,7 +117,7 @@ class Engine:
     ) -> None:
         before = (life.id, list(life.taken))
         if finding is not None:
-            lifecycle.on_finding(life, finding, self.terms.policies[rule.name], labels, now, self._verdict)
+            lifecycle.on_finding(life, finding, self.terms.policies[rule.name], labels, now, self._verdict, self._below)
         if life.id != before[0]:
             self._over(*before)
         if life.id or life.members:
@@ -175,7 +175,7 @@ class Engine:
             self.lives.wake_at(life.key, now + _LEAST_MS)
             return
         before = (life.number, life.quiet, life.counted, life.unwritten)
-        lifecycle.on_tick(life, policy, now, self._verdict)
+        lifecycle.on_tick(life, policy, now, self._verdict, self._below)
         news = self.hands.apply(life, now)
         if news or before != (life.number, life.quiet, life.counted, life.unwritten):
             self._touch(life)
@@ -256,6 +256,9 @@ class Engine:
 
     def _verdict(self, life: Life, now: float) -> Suppressed | None:
         return self.suppressions.decide(view_of(life), now)
+
+    def _below(self, life: Life) -> list[str]:
+        return self.suppressions.takes_down(view_of(life))
 
 
 def view_of(alert: Life | Standing) -> AlertView:

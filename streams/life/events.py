@@ -7,7 +7,7 @@ reason; the shell writes the life, sends the outbox, and then calls `sent`. docs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from streams.life.life import FIRED, KEPT_EPISODES, LOUD, alert_id, decided
@@ -33,6 +33,8 @@ class Quiet(Protocol):
 
 
 Verdict = Callable[["Life", float], Quiet | None]
+Below = Callable[["Life"], Sequence[str]]
+"""What the target of an alert that fires takes down with it."""
 RELIST_MS = 10_000.0
 """How soon after a transition a group's alert tells, in another, that its members have changed."""
 _DECIDED_BY = ("time", "source_partition", "source_offset", "sequence")
@@ -43,8 +45,19 @@ def never(_life: Life, _now: float) -> Quiet | None:
     return None
 
 
+def nothing(_life: Life) -> Sequence[str]:
+    """Nothing depends on anything."""
+    return ()
+
+
 def on_finding(
-    life: Life, finding: Finding, policy: Policy, labels: Mapping[str, str], now: float, verdict: Verdict = never
+    life: Life,
+    finding: Finding,
+    policy: Policy,
+    labels: Mapping[str, str],
+    now: float,
+    verdict: Verdict = never,
+    below: Below = nothing,
 ) -> None:
     """Take in that the rule began or ceased to hold; `now` is when the broker took the finding.
 
@@ -63,7 +76,7 @@ def on_finding(
         settle(life, "held_again_while_flapping" if life.flapping else "held_again", now, record=True)
     elif finding.holds:
         _begin(life, finding, policy, labels, now)
-        _ripen(life, policy, now, verdict)
+        _ripen(life, policy, now, verdict, below)
     elif life.holds:
         _ceased(life, finding, policy, now)
     life.finding |= {n: getattr(finding, n) for n in _DECIDED_BY}
@@ -120,10 +133,10 @@ def _ceased(life: Life, finding: Finding, policy: Policy, now: float) -> None:
         end(life, "rule_ceased", now)
 
 
-def on_tick(life: Life, policy: Policy, now: float, verdict: Verdict = never) -> None:
+def on_tick(life: Life, policy: Policy, now: float, verdict: Verdict = never, below: Below = nothing) -> None:
     """Let time pass, in this order: fire; quiet begins or ends; snooze over; recovered; steady; escalate or remind."""
     if life.state == "pending":
-        _ripen(life, policy, now, verdict)
+        _ripen(life, policy, now, verdict, below)
     elif life.active:
         _hush(life, verdict(life, now), now)
         if life.hand == "snoozed" and life.snoozed_until is not None and now >= life.snoozed_until:
@@ -138,7 +151,7 @@ def on_tick(life: Life, policy: Policy, now: float, verdict: Verdict = never) ->
             settle(life, "members_changed", now, record=True)
 
 
-def _ripen(life: Life, policy: Policy, now: float, verdict: Verdict) -> None:
+def _ripen(life: Life, policy: Policy, now: float, verdict: Verdict, below: Below) -> None:
     """Fire what has held for its duration, unless it was told too lately; count its episode."""
     if now >= life.since + policy.for_ms and not life.counted:
         life.counted = True
@@ -152,8 +165,8 @@ def _ripen(life: Life, policy: Policy, now: float, verdict: Verdict) -> None:
         return
     reason = "held_at_once" if life.state != "pending" else "cooldown_elapsed" if cooling else "duration_elapsed"
     life.fired, life.owed = now, True
-    if life.members:
-        life.annotations = annotated(life, policy.rule)  # there may be more of them by now
+    if (down := below(life)) or life.members:
+        life.annotations = annotated(life, policy.rule, down)  # there may be more members by now
     _keep_quiet(life, verdict(life, now))
     settle(life, "flapping" if life.flapping else reason, now)
 

@@ -10,12 +10,17 @@ from streams.life.life import ENDED, LOUD, decided, shown
 from streams.templates import render
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from schemas import Finding
     from streams.life.life import Life
     from streams.rules import Rule
 
 PROGRAM = "probestream"
 MOST_MEMBERS = 100
+TAKES_DOWN = "takes_down"
+"""The annotation of a cause's alert: how many targets it takes down, and which, so "2: api, shop"."""
+_MOST_TAKEN_DOWN = 20
 _MOST_MESSAGE = 2000
 _MOST_CONDITIONS = 50
 _KEPT = (
@@ -127,8 +132,8 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def annotated(life: Life, rule: Rule) -> dict[str, str]:
-    """The rule's templates with the life's values put in, and a summary where it has none."""
+def annotated(life: Life, rule: Rule, taken_down: Sequence[str] = ()) -> dict[str, str]:
+    """The rule's templates with the life's values put in, a summary where it has none, and what it takes down."""
     values = {
         **life.finding,
         "target": life.target,
@@ -139,18 +144,24 @@ def annotated(life: Life, rule: Rule) -> dict[str, str]:
         "window": life.finding["window_s"],
         "members": sorted(t for t, m in life.members.items() if m["holds"]),
         "total": life.total,
+        "takes_down": list(taken_down),
     }
     told = {name: render(text, values) for name, text in rule.annotations.items()}
     told.setdefault("summary", _summary(life))
+    if taken_down:
+        told.setdefault(TAKES_DOWN, f"{len(taken_down)}: {_listed(taken_down, _MOST_TAKEN_DOWN)}")
     return told
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _summary(life: Life) -> str:
     seen = life.finding
     if life.members:
         down = sorted(t for t, m in life.members.items() if m["holds"])
-        names = ", ".join(down[:5]) + (f" and {len(down) - 5} more" if len(down) > 5 else "")
-        return f"{life.rule} holds for {len(down)} of {life.total} targets of {life.target}: {names}"
+        return f"{life.rule} holds for {len(down)} of {life.total} targets of {life.target}: {_listed(down, 5)}"
     value = "unknown" if seen["value"] is None else f"{seen['value']:.4g}"
     text = f"{life.target}: {seen['metric']} is {value} ({seen['operator']} {seen['threshold']:.4g})"
     return f"{text}: {seen['message']}" if seen["message"] else text

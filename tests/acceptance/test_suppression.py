@@ -115,6 +115,9 @@ async def test_what_depends_on_a_cause_is_not_told(kafka, feed):
             ALERTS, lambda got: all(latest(got, t).state in ("resolved", "cancelled") for t in ("host", "shop"))
         )
         assert {a.target for a in seen[ALERTS] if a.notify} == {"host"}
+        said = {(a.target, a.state): a.annotations.get("takes_down") for a in seen[ALERTS]}
+        assert said["host", "firing"] == said["host", "resolved"] == "1: shop"
+        assert {down for (target, _), down in said.items() if target == "shop"} == {None}
 
 
 async def test_an_inhibited_alert_is_told_once_its_source_ends(kafka, feed):

@@ -109,6 +109,14 @@ def test_the_topmost_cause_speaks_for_all_below():
     assert s.taken_down("tenant") == []
 
 
+def test_only_an_alert_that_means_down_takes_anything_down():
+    """The host's critical alert takes down all that depends on it; its warning, and a tenant's alert, take nothing."""
+    s = causes()
+    assert s.takes_down(view("h", "host")) == ["other", "svc", "tenant"]
+    assert s.takes_down(view("w", "host", severity="warning")) == []
+    assert s.takes_down(view("t", "tenant")) == []
+
+
 def test_what_is_no_cause_takes_nothing_down():
     """A warning, a pending alert, and one that ended leave the dependants to speak for themselves."""
     s = causes()

@@ -30,6 +30,15 @@ def test_without_a_summary_the_numbers_speak():
     assert message_of(alert(annotations={}), None).summary == "mean error_rate of shop is 50 % (> 5 %)."
 
 
+def test_the_alert_of_a_cause_says_what_falls_with_it():
+    """Count and names are in the summary, which every channel shows, whatever the rule's own summary is."""
+    down = {"takes_down": "9: api, cart"}
+    assert message_of(alert(annotations=down | {"summary": "host is down."}), None).summary == (
+        "host is down; takes down 9: api, cart"
+    )
+    assert message_of(alert(annotations=down), None).summary.endswith("(> 5 %); takes down 9: api, cart")
+
+
 def test_the_link_leads_to_the_alert():
     """Whatever is in an id cannot leave its place in the address."""
     assert link_of(alert(id="a/b?c#d"), "https://x.test/") == "https://x.test/#/alert/a%2Fb%3Fc%23d"

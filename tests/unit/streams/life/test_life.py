@@ -87,6 +87,28 @@ def test_critical_alert_has_no_cooldown_of_its_own():
     assert [s for _, s, _, _ in told(life)] == ["firing", "resolved", "firing", "resolved"]
 
 
+def test_the_alert_of_a_cause_says_what_it_takes_down():
+    """From when it fires until it has resolved, as it was when it fired: the count, and at most twenty names."""
+    names = [f"shop-{i:02}" for i in range(23)]
+    life = Life("host", "slow")
+    lifecycle.on_finding(life, finding(True), PATIENT, {}, T0, below=lambda _: names)
+    lifecycle.on_tick(life, PATIENT, T0 + 30_000, below=lambda _: names)
+    lifecycle.on_tick(life, PATIENT, T0 + 40_000, below=lambda _: names[:1])
+    lifecycle.on_finding(life, finding(False, T0 + 60_000), PATIENT, {}, T0 + 60_000)
+    said = [t["annotations"].get(lifecycle.TAKES_DOWN) for t in life.outbox]
+    assert said == [None, *2 * [f"23: {', '.join(names[:20])} and 3 more"]]
+
+
+def test_a_rule_can_word_what_it_takes_down():
+    """Its templates have the names as `takes_down`, which is empty where nothing depends on the target."""
+    rule = Rule(
+        name="down", metric="up", value=0, annotations={"summary": "{{ takes_down|length }}: {{ takes_down[0] }}"}
+    )
+    life = Life("host", "down")
+    lifecycle.on_finding(life, finding(True), policy_of(rule), {}, T0, below=lambda _: ["api", "shop"])
+    assert life.annotations["summary"] == "2: api"
+
+
 def test_acknowledged_alert_resolves_and_is_told():
     """An acknowledgement is recorded with its author, once; the end is still told."""
     life = Life("shop", "down")
