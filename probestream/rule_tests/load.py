@@ -188,6 +188,8 @@ def _series(given: Sequence[Series], config: Config) -> Iterator[tuple[Path_, st
             text = f"there is no target {series.target!r}{_meant(series.target, set(targets))}"
             yield (j, "series" if series.series else "target"), f"{text}; one that is not configured needs labels here"
         for label, value in series.labels.items():
+            if (label, value) == ("instance", series.target):
+                continue  # Prometheus's name of the target, not a label that it has here
             have = labels.setdefault(series.target, {}).setdefault(label, value) if own is None else own.get(label, "")
             if have != value:
                 text = f"label {label} of target {series.target!r} is {have!r}, not {value!r}"

@@ -20,7 +20,7 @@ def made(*given):
     [
         ("latency", "latency", {}),
         ('latency{target="api"}', "latency", {"target": "api"}),
-        ("latency { target = 'api', team=\"w\\\"eb\", }", "latency", {"target": "api", "team": 'w"eb'}),
+        ('latency { target = \'api\', team="w\\"eb", }', "latency", {"target": "api", "team": 'w"eb'}),
         ("'disk.used_percent:/data'{target=\"a\"}", "disk.used_percent:/data", {"target": "a"}),
         ("node:cpu.used{}", "node:cpu.used", {}),
     ],
