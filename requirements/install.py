@@ -72,6 +72,14 @@ def main():
     for lock in locks:
         pip(pathlib.Path(lock).stem, "--require-hashes", "-r", lock)
     pip("probestream", "--no-deps", "--no-build-isolation", "-e", ".")
+    began = time.time()
+    print("compiling the arithmetic of detection, once: up to a minute", flush=True)
+    done = subprocess.run(
+        [str(VENV / "bin" / "python"), "-m", "streams.warm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        fail(done.stdout[-2000:] + "\nThe packages are there, but detection cannot be compiled.")
+    print("  compiled in %.0f s" % (time.time() - began), flush=True)
     (VENV / (".installed-" + kind)).touch()
 
 

@@ -1,8 +1,8 @@
-"""The decorator of every compiled function, and where the compiled code is kept.
+"""The decorators of compiled functions, and where the compiled code is kept.
 
-Code is compiled at its first use and kept on disk. numba knows a kept function by its own file alone, not by the
-files of the functions it calls; so the folder is named after the text of every file of this package: a change in
-any of them compiles all anew.
+Code is compiled at its first use and kept on disk. numba knows a kept function by the path and time of its own file
+alone, not by the files of the functions it calls; here it is known by the text of every file of this package. A
+change in any of them compiles all anew, and two installations of the same text share what was compiled.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numba
+from numba.core.caching import UserProvidedCacheLocator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,23 +22,42 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
-def _folder() -> Path:
+def _text() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+_TEXT = _text()
+
+
+class ByText(UserProvidedCacheLocator):  # type: ignore[misc]  # numba ships no types
+    """Keeps compiled functions in a folder named after the text of this package."""
+
+    def get_source_stamp(self) -> str:
+        return _TEXT
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:  # noqa: ARG003 - the method's own form
+        return f"kernel-{_TEXT}"
+
+
+def _folder() -> str:
     base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    folder = Path(base) / "probestream" / "compiled" / digest.hexdigest()[:16]
+    folder = Path(base) / "probestream" / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
     except OSError:
         writable = False
     # No home to write to (a read-only container): the process compiles for itself.
-    return folder if writable else Path(tempfile.mkdtemp(prefix="probestream-compiled-"))
+    return str(folder) if writable else tempfile.mkdtemp(prefix="probestream-compiled-")
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(_folder())
+if not numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR
+    numba.config.CACHE_DIR = _folder()
+numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{ByText.__name__}"
 
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy")
 
