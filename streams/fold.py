@@ -120,6 +120,7 @@ class Fold:
         self.partition, self.rules, self.conditions = partition, rules, conditions
         self.admission, self.limits = admission, limits
         self.offset = -1
+        self.samples = 0  # folded by this process
         self.windows = sorted({float(w) for w in conditions.window_s if not np.isnan(w)})
         self.sketches = Sketches()
         self.quantiles = quantiles
@@ -375,6 +376,7 @@ class Fold:
         if verdict[first:last].any():
             self._refuse(records, flat, start, stop, verdict, refusals, outcome)
         self.offset = records[stop - 1].offset
+        self.samples += last - first
 
     def _make_room(self, more: int) -> None:
         clock = self.state.clock
@@ -478,6 +480,9 @@ class Fold:
     def _forget(self, record: Record, outcome: Outcome) -> None:
         """Give up targets that were silent for long, and tell that their rules hold no more."""
         gone = forget(self.state, self.memory, record.time - self.limits.forget_ms, self.expected)
+        called = {target: name for target, name, _ in gone}
+        for change in outcome.changes if gone else ():  # their numbers may soon be those of other targets
+            change.name = change.name or called.get(change.target, "")
         for target, name, held in gone:
             for rule in held:
                 outcome.changes.append(

@@ -160,6 +160,7 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
         some = np.arange(block * BLOCK, min((block + 1) * BLOCK, rows))
         some = some[(part[some, panes.COUNT] > 0) & (held.series.target[some] >= 0)]
         if len(some):
+            valued = part[some, panes.VALUES] > 0
             out.append(
                 Rollup(
                     partition=fold.partition,
@@ -172,8 +173,8 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
                     errors=part[some, panes.ERRORS].tolist(),
                     value_count=part[some, panes.VALUES].tolist(),
                     value_sum=total[some].tolist(),
-                    value_min=part[some, panes.LEAST].tolist(),
-                    value_max=part[some, panes.MOST].tolist(),
+                    value_min=np.where(valued, part[some, panes.LEAST], np.nan).tolist(),
+                    value_max=np.where(valued, part[some, panes.MOST], np.nan).tolist(),
                 )
             )
     return out

@@ -43,7 +43,7 @@ from streams.kernel.sketch_cells import (
     take_chunk,
 )
 
-_PANES = (1 << 31) - 1  # panes are less than this: the year 2650
+PANES = (1 << 31) - 1  # panes are less than this: the year 2650
 
 
 @lean
@@ -61,7 +61,8 @@ def first_pane(head: int, panes: int) -> int:
 
 
 @lean
-def _dropped_before(head: int, longest: int) -> int:
+def dropped_before(head: int, longest: int) -> int:
+    """The oldest pane that is kept for windows of up to `longest` panes."""
     # One step more than `first_pane` asks for, so that a caller may count the step of the head on top.
     if longest <= STEP:
         return head - longest + 1
@@ -71,7 +72,8 @@ def _dropped_before(head: int, longest: int) -> int:
 
 
 @lean
-def _coarse(pane: int, head: int, hours_before: int) -> int:
+def coarse(pane: int, head: int, hours_before: int) -> int:
+    """The pane that stands for `pane`: its step of 5 min behind the newest 5 min, its hour before `hours_before`."""
     if pane > head - STEP:
         return pane
     return pane // STEP * STEP if pane >= hours_before else pane // HOUR * HOUR
@@ -82,8 +84,8 @@ def _gather(s: Arena, row: int, head: int, longest: int) -> int:
     """All cells of a row into the first columns of `cells`, coarsened, the newest about first; how many."""
     words, data, room = s.words, s.bytes, len(s.cells) // 4
     keys, counts = s.cells[:room], s.cells[room : 2 * room]
-    dropped = _dropped_before(head, longest)
-    hours = _dropped_before(head, HOUR)
+    dropped = dropped_before(head, longest)
+    hours = dropped_before(head, HOUR)
     n = 0
     chunk, left = int(s.rows[row * ROW + FRESH]), int(s.rows[row * ROW + PENDING])
     while chunk >= 0:
@@ -93,7 +95,7 @@ def _gather(s: Arena, row: int, head: int, longest: int) -> int:
             pane = word >> (COUNT_BITS + bins.BITS)
             if pane >= dropped:
                 number = (word >> COUNT_BITS) & (bins.BINS - 1)
-                keys[n] = (_PANES - _coarse(pane, head, hours)) << bins.BITS | number
+                keys[n] = (PANES - coarse(pane, head, hours)) << bins.BITS | number
                 counts[n] = word & MOST
                 n += 1
         left -= filled
@@ -107,7 +109,7 @@ def _gather(s: Arena, row: int, head: int, longest: int) -> int:
         while True:
             if pane < dropped:
                 return n
-            key = (_PANES - _coarse(pane, head, hours)) << bins.BITS
+            key = (PANES - coarse(pane, head, hours)) << bins.BITS
             keys[n], counts[n] = key | number, count
             n += 1
             while at < end:  # what `next_cell` does, for the bulk of cells: one byte, same pane
@@ -173,7 +175,7 @@ def _insert(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> None:
 
 
 @lean
-def _sort(cells: NDArray[np.int64], n: int) -> tuple[int, bool]:
+def sort(cells: NDArray[np.int64], n: int) -> tuple[int, bool]:
     """Sort and merge the gathered cells: how many are left, and whether they lie in the second columns."""
     room = len(cells) // 4
     keys, counts, keys2, counts2 = cells[:room], cells[room : 2 * room], cells[2 * room : 3 * room], cells[3 * room :]
@@ -190,12 +192,12 @@ def _sort(cells: NDArray[np.int64], n: int) -> tuple[int, bool]:
 
 
 @lean
-def _pack(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int, flat: NDArray[np.uint8]) -> int:
+def pack(keys: NDArray[np.int64], counts: NDArray[np.int64], n: int, flat: NDArray[np.uint8]) -> int:
     """Sorted cells as chunks one after the other in `flat`; how many chunks."""
     base, at = -CHUNK, CHUNK
     pane, number, lead = -1, 0, 0
     for i in range(n):
-        new_pane, new_number = _PANES - (keys[i] >> bins.BITS), keys[i] & (bins.BINS - 1)
+        new_pane, new_number = PANES - (keys[i] >> bins.BITS), keys[i] & (bins.BINS - 1)
         if new_pane == pane and new_number - number <= 32 and counts[i] <= 4 and at < CHUNK:
             flat[base + at] = (new_number - number - 1) | (counts[i] - 1) << 5  # as `put_cell` has it
             number, at = new_number, at + 1
@@ -254,9 +256,9 @@ def compact(s: Arena, row: int, head: int, longest: int) -> bool:
     if n > room:
         s.counters[SHORT_CELLS] = max(s.counters[SHORT_CELLS], n)
         return False
-    n, second = _sort(s.cells, _gather(s, row, head, longest))
+    n, second = sort(s.cells, _gather(s, row, head, longest))
     at = 2 * room if second else 0
-    chunks = _pack(s.cells[at : at + room], s.cells[at + room : at + 2 * room], n, s.flat)
+    chunks = pack(s.cells[at : at + room], s.cells[at + room : at + 2 * room], n, s.flat)
     at = row * ROW
     own = chain_length(s.words, int(s.rows[at + SETTLED])) + chain_length(s.words, int(s.rows[at + FRESH]))
     missing = chunks - own - (free_chunks(s.words, s.counters) - s.counters[PROMISED])

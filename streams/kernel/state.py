@@ -31,8 +31,9 @@ MAIN, RULE_SET, NAME, WARNS, CRITICALS = range(5)
 OK, STATUS, TEXT, TOLD_STATUS, UNTOLD, LIVE, PREVIOUS = range(7)
 FLAGS = 7
 PROBES = 2  # whose sequence numbers are known, by target
-# Cells of the clock. TICKED is the next target to be looked at because time has passed.
-HEAD, NOW, ROWS, TARGETS, DUPLICATES, LATE_PANES, TICKED, FREE_ROWS, FREE_TARGETS = range(9)
+# Cells of the clock. TICKED is the next target to be looked at because time has passed; STORED the newest pane when the
+# state was last written.
+HEAD, NOW, ROWS, TARGETS, DUPLICATES, LATE_PANES, TICKED, FREE_ROWS, FREE_TARGETS, STORED = range(10)
 CLOCK_CELLS = 12
 # Scores that are kept only where a rule looks at them: entry of the layout, cells, one more for the latest score.
 ROBUST, CHANGE, FLAT, FORECAST, SKETCHED = range(5)
@@ -196,7 +197,7 @@ def fresh(
 ) -> State:
     """An empty state with room for `size` rows and targets, and the cells for scores of the `wanted` kinds."""
     clock = np.zeros(CLOCK_CELLS, np.int64)
-    clock[HEAD] = -1
+    clock[HEAD] = clock[STORED] = -1
     layout, fields = layout_of(wanted)
     return State(
         clock,

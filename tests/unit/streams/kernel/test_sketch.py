@@ -3,6 +3,7 @@
 import math
 import sys
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from streams.kernel import bins, sketch
 from streams.kernel.jit import njit
 from streams.kernel.sketch_cells import FREED, FRESH, SHORT_CHUNKS, USED, WORDS
-from streams.sketches import Sketches
+from streams.sketches import Sketches, Span
 
 BASE = 180_000_000  # a pane of 2027
 HOUR, DAY = 360, 8640
@@ -168,10 +169,32 @@ def test_damaged_bytes_are_refused_or_harmless(them, data):
     s.export([0], BASE + 700, HOUR)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(samples, min_size=1, max_size=3),
+    st.lists(st.integers(HOUR, 720), max_size=5),
+    st.sampled_from([HOUR, DAY]),
+)
+def test_spans_written_at_different_times_make_up_the_whole(rows, cuts, longest):
+    """Spans of panes, the older ones written as seen from an older head, come back as what the whole would be."""
+    s, head = Sketches(rows=1, chunks=1, cells=1), BASE + 720
+    for row, them in enumerate(rows):
+        filled(them, BASE, DAY, row=row, sketches=s)
+    every, spans = list(range(len(rows))), []
+    edges = [0, *sorted({BASE + c // 30 * 30 for c in cuts}), head + 1]
+    for first, base in pairwise(edges):
+        spans.append(Span(s.export_span(every, first, base - 1, base, min(base + 10, head)), first, base))
+    back = Sketches(rows=8, chunks=1, cells=1)
+    back.import_spans(every, spans[::-1], head)
+    assert back.export(every, head, longest) == s.export(every, head, longest)
+    for row in every:
+        np.testing.assert_array_equal(answers(back, head, WINDOWS, row), answers(s, head, WINDOWS, row))
+
+
 def test_another_version_is_refused():
     """An export of another version says so."""
     data = filled([(1, 2.0)]).export([0], BASE + 1, HOUR)
-    with pytest.raises(ValueError, match=r"version 9, 1 expected"):
+    with pytest.raises(ValueError, match=r"version 9, 2 expected"):
         Sketches(rows=1).restore([0], b"\x09" + data[1:])
     with pytest.raises(ValueError, match="of 2 rows"):
         Sketches(rows=2).restore([0, 1], data)
