@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.watch import LAG, gave_up
 from streams.kafka import KafkaSettings, consumer_options
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
             now = loop.time()
             for tp, end in ends.items():
                 last = offsets[tp.partition]
+                LAG.labels(topic, str(tp.partition)).set(max(0, end - 1 - last))
                 before, since = moved.get(tp.partition, (None, now))
                 if last != before or last >= end - 1:
                     since = now
@@ -57,7 +59,10 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
                     moved[tp.partition] = (last, now)  # markers of a transaction, and no record
                 elif now - since > PATIENCE_S:
                     log.error("%s: partition %d stands at %d of %d; restarting", topic, tp.partition, last, end)
+                    gave_up("watchdog")
                     return
+            for gone in moved.keys() - offsets.keys():
+                LAG.remove(topic, str(gone))
             moved = {p: v for p, v in moved.items() if p in offsets}
     finally:
         await consumer.stop()

@@ -35,6 +35,7 @@ class DataFolder:
         self.logs = self.path / "logs"
         self.status = self.path / "status.json"
         self.history = self.path / "history.sqlite"
+        self.metrics = self.path / "run" / "metrics"
         self.lock_file = self.path / "lock"
 
     def make(self) -> None:

@@ -150,7 +150,11 @@ async def _run(name: str, config: Config, data: DataFolder) -> int:
             return 0
         waiting.result()
         clients.setLevel(level)
-        await role(name, config, data, stop, _ready)
+        from agents.watch import serving  # noqa: PLC0415 - as above
+
+        port = config.watch.port and config.watch.port + ROLES.index(name)
+        async with serving(data.metrics, name, config.watch.host, port):
+            await role(name, config, data, stop, _ready)
     except TopicError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says it all
         return 1

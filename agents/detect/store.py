@@ -59,7 +59,8 @@ class Store:
 
     async def _read(self) -> dict[bytes, bytes]:
         """The latest value of each key."""
-        tp, found = TopicPartition(self._topic, self.partition), {}
+        tp = TopicPartition(self._topic, self.partition)
+        found: dict[bytes, bytes] = {}
         options = consumer_options(self.kafka, "detect-restore")
         consumer = AIOKafkaConsumer(
             **options, max_partition_fetch_bytes=_FETCH_BYTES, fetch_max_bytes=_FETCH_BYTES, check_crcs=True

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaProducer
 
 from agents import crash
-from agents.detect import intake, outputs
+from agents.detect import intake, metrics, outputs
 from agents.detect.store import Store
 from agents.detect.terms import Terms
 from agents.holes import check_hole
@@ -145,6 +145,10 @@ class Worker:
 
     async def restored(self, sources: set[Any]) -> dict[Any, int]:
         """Take over each partition's state; say which record comes next."""
+        with metrics.RESTORES.time():
+            return await self._restored(sources)
+
+    async def _restored(self, sources: set[Any]) -> dict[Any, int]:
         earliest = await self.consumer().earliest_offsets(*sources)
         ends = await self.consumer().highwaters(*sources)
         await self.informed.wait()
@@ -170,7 +174,7 @@ class Worker:
                 # Panes that were over but perhaps not told: rollups replace each other, so once more does no harm.
                 fold.untold_panes(4)
                 positions[tp] = fold.offset + 1
-            self.folds = folds
+            self.folds = metrics.PROGRESS.folds = folds
             self._assignment += 1
             self._stored = {p: f.offset for p, f in folds.items()}
         crash.here("detect.restored.loaded")
@@ -185,8 +189,9 @@ class Worker:
     async def revoked(self) -> None:
         """Forget the partitions: whoever has them next goes on from what was committed."""
         crash.here("detect.revoked")
+        metrics.REBALANCES.inc()
         async with self._commit_lock:
-            self.folds = {}
+            self.folds = metrics.PROGRESS.folds = {}
             self._events.clear()
             self._assignment += 1
 
@@ -235,15 +240,21 @@ class Worker:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
         if not messages:
             return
+        before = fold.samples
         outcome = fold.take([folding.Record(m.offset, m.timestamp, m.value) for m in messages])
+        metrics.SAMPLES.inc(fold.samples - before)
+        metrics.RECORDS.inc(len(messages))
+        metrics.BYTES.inc(sum(len(m.value or b"") for m in messages))
         by_offset = {m.offset: m for m in messages} if outcome.refused else {}
         for refused in outcome.refused:
             at = refused.record.offset
             told = intake.letter(refused, self._source, fold.partition, by_offset[at])
             log.warning("%s/%d/%d: %.300s", self._source, fold.partition, at, told.error)
             self._tell(DEAD_LETTERS, None, told, 0)
+            metrics.REFUSED.labels(told.reason).inc(told.count)
         for change in outcome.changes:
             self._tell_finding(fold, change)
+            metrics.FINDINGS.labels(str(change.holds).lower()).inc()
 
     def _tell_finding(self, fold: Fold, change: Change) -> None:
         found = outputs.finding(fold, change, self.terms.versions.get(fold.rules[change.rule].name, 0))
@@ -293,7 +304,7 @@ class Worker:
     async def commit(self) -> None:
         """Wait until everything told is stored, write the state, let the records go."""
         async with self._commit_lock:
-            began = time.perf_counter()
+            entered = began = time.perf_counter()
             self._tell_state(now_ms())
             self.commit_cost_s = time.perf_counter() - began
             async with self._out_lock:
@@ -313,10 +324,16 @@ class Worker:
                 self.commit_cost_s += time.perf_counter() - began
             await asyncio.gather(*sends)
             crash.here("detect.commit.told")
-            await asyncio.gather(*(store.write(entries) for store, entries in commits))
+            written = await asyncio.gather(*(store.write(entries) for store, entries in commits))
             for event in events:
                 event.ack()
+            metrics.PROGRESS.committed = time.monotonic()
+            if written:
+                metrics.COMMITS.inc()
+                metrics.COMMIT_SECONDS.observe(time.perf_counter() - entered)
+                metrics.COMMIT_HELD.observe(self.commit_cost_s)
+                metrics.STATE_BYTES.inc(sum(written))
 
     def pause_s(self) -> float:
-        """How long to wait before the next commit: with a large state longer, so that commits take a tenth of the time."""
+        """How long to wait before the next commit: longer with a large state, so that they take a tenth of the time."""
         return max(self.settings.commit_every, min(_COMMIT_SHARE * self.commit_cost_s, _LONGEST_PAUSE_S))

@@ -11,6 +11,7 @@ from agents.history.settings import StorageSettings
 from agents.logs.settings import LogsSettings
 from agents.notify.settings import NotifySettings, Receiver
 from agents.probe.settings import ProbeSettings, Target
+from agents.watch_settings import WatchSettings
 from streams.causes import DependencySettings
 from streams.inhibition import InhibitRule
 from streams.kafka import KafkaSettings
@@ -40,6 +41,7 @@ class Config(Settings):
     detect: DetectSettings = Field(default_factory=DetectSettings)
     alert: AlertSettings = Field(default_factory=AlertSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    watch: WatchSettings = Field(default_factory=WatchSettings)
 
     @field_validator("rules", mode="after")
     @classmethod

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from agents import watch
 from agents.gateway import models
 from agents.gateway.context import Anytime, Ready
 from agents.gateway.errors import reply
+from agents.gateway.federation import federated
 from agents.gateway.metrics import CONTENT_TYPE, exposition
 from agents.gateway.present import dead_letter_json
 
@@ -37,5 +39,5 @@ async def dead_letters(gateway: Ready, limit: Annotated[int, Query(ge=1, le=100)
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(gateway: Anytime) -> Response:
-    """Prometheus exposition."""
-    return Response(exposition(gateway), media_type=CONTENT_TYPE)
+    """Prometheus exposition: the gateway's numbers, and those of every role that shares its data folder."""
+    return Response(exposition(gateway) + await federated(watch.folder), media_type=CONTENT_TYPE)
