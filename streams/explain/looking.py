@@ -84,11 +84,23 @@ class Looking:
         rows: Sequence[int] = range(len(batch.target)) if refused.rows is None else refused.rows
         return sum(batch.target[row] == self.target for row in rows)
 
+    @property
+    def sampled(self) -> bool:
+        """Whether a sample of the target was taken: of one that the configuration names, things are known without."""
+        target = self._number()
+        if target < 0:
+            return False
+        held = self.fold.state
+        return bool(held.series.num[int(held.targets.place[target, state.MAIN]), state.TIME] > -math.inf)
+
+    def _number(self) -> int:
+        number = self.fold.memory.number.get(self.target)
+        return -1 if number is None else int(self.fold.memory.target_of[number])
+
     def status(self) -> tuple[str, float | None, int]:
         """Status, since when (ms) and failures in a row; unknown where no sample of it was taken."""
-        number = self.fold.memory.number.get(self.target)
-        target = -1 if number is None else int(self.fold.memory.target_of[number])
-        if target < 0:
+        target = self._number()
+        if not self.sampled:
             return "unknown", None, 0
         targets = self.fold.state.targets
         since = float(targets.num[target, state.SINCE])

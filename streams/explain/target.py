@@ -12,6 +12,7 @@ from streams.explain.alert import decisions
 from streams.explain.model import Moment, RuleStory, Source, TargetStory
 from streams.explain.routes import first_wrong
 from streams.explain.words import clock, span
+from streams.kernel.kinds import TIMED
 from streams.rules.describe import describe_rule
 
 if TYPE_CHECKING:
@@ -105,8 +106,9 @@ def _rule(asked: Asked, number: int, rule: Rule, seen: Seen | None) -> RuleStory
     elif asked.looking is not None:
         fold = asked.looking.fold
         story.expression = describe_rule(fold.conditions, number)
-        if seen is not None:
-            own = fold.schedules.conditions_of(number)
+        own = fold.schedules.conditions_of(number)
+        # Without a sample, only a rule about time says anything.
+        if seen is not None and (asked.looking.sampled or any(int(fold.conditions.kind[c]) in TIMED for c in own)):
             story.conditions = words.seen_by_fold(fold.conditions, own, seen.seen)
             story.holds = seen.holds
         story.said = _saw(asked, rule, story)
@@ -152,7 +154,8 @@ def _answer(asked: Asked, rules: Sequence[RuleStory]) -> tuple[bool, str]:
     answers = [e.answer(asked.target, asked.at) for e in active]
     told, text = next((a for a in answers if a[0]), answers[0] if answers else (False, ""))
     if not answers:
-        text = f"Nobody was told about {asked.target} at {clock(asked.at)} because {_silence(asked, rules)}"
+        why = f"{_silence(asked, rules)}{_before(asked)}"
+        text = f"Nobody was told about {asked.target} at {clock(asked.at)} because {why}"
     elif len(answers) > 1:
         text += f" ({len(answers) - 1} more of its alerts: see below)"
     return told, text + _soon(asked)
@@ -170,18 +173,30 @@ def _silence(asked: Asked, rules: Sequence[RuleStory]) -> str:
     held = next((r for r in applying if r.holds), None)
     if held is not None:
         return f"of this: {held.rule} {held.said}"
-    if not looking.samples() and looking.seen() is None:
+    if not looking.sampled:
         refused = words.listed(f"{n} were refused as {r}" for r, n in looking.refused.items())
-        return f"no sample of it came{f'; {refused}' if refused else ''}"
-    return f"no rule held; {_nearest(applying)}"
+        since = f" since {clock(asked.source.first_at, asked.at)}" if asked.source.first_at is not None else ""
+        return f"no sample of it came{since}{f'; {refused}' if refused else ''}"
+    return f"no rule held: {_nearest(applying)}"
 
 
 def _nearest(rules: Sequence[RuleStory]) -> str:
     """One rule that did not hold, as an example: the most severe of those that know their values."""
     known = [r for r in rules if any(c.holds is False for c in r.conditions)] or list(rules)
     rule = min(known, key=lambda r: _RANK.get(r.severity, 2))
-    others = f" ({len(rules) - 1} more: see below)" if len(rules) > 1 else ""
-    return f"{rule.rule}: {rule.said}{others}"
+    others = f" ({len(rules) - 1} more rules: see below)" if len(rules) > 1 else ""
+    return f"for {rule.rule}, {words.why_not(rule.conditions) or rule.said}{others}"
+
+
+def _before(asked: Asked) -> str:
+    """The alert that was told last and had ended, where that was not long before."""
+    ended = [e for e in asked.episodes.values() if not e.active and e.asked_to_tell is not None]
+    last = max(ended, key=lambda e: e.last.at, default=None)
+    if last is None or last.last.at < asked.at - _LATELY_MS:
+        return ""
+    told = deliveries.told(last.steps)
+    whom = f"told to {deliveries.in_short(told, asked.at)}" if told.at is not None else "to be told"
+    return f". Before, {last.first.rule} was {whom}, and {last.last.state} at {clock(last.last.at, asked.at)}"
 
 
 def _soon(asked: Asked) -> str:

@@ -10,6 +10,7 @@ from streams.units import seconds
 
 _EPOCH = re.compile(r"\d{9,14}(\.\d+)?")
 _MILLISECONDS_FROM = 1e11  # as seconds, the year 5138
+_LATER_MS = 4e12  # any time of now: only the form matters
 _OF_DAY = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
@@ -50,12 +51,12 @@ def _moment(text: str, now_ms: float) -> float:
 def split(text: str) -> tuple[str, str | None]:
     """Subject and time of ``SUBJECT@TIME``; None where there is no time. A subject may have an @ of its own."""
     subject, at, time = text.rpartition("@")
-    if not at:
-        return text, None
+    time = time.strip()
+    if not at or time in ("", "now"):
+        return (subject, time) if at else (text, None)
     try:
-        _moment(time.strip() or "now", 4e12) if time.strip() != "now" else None
+        _moment(time, _LATER_MS)
     except ValueError:
-        if re.match(r"[-\d]", time):  # meant as a time, and none: the error is told where it is read
-            return subject, time
-        return text, None
+        if not re.match(r"[-\d]", time):
+            return text, None  # else it was meant as a time and is none, which is told where it is read
     return subject, time

@@ -81,7 +81,7 @@ def seen_by_alert(conditions: Iterable[Mapping[str, Any]], min_samples: float = 
             threshold=c["threshold"],
             count=c["count"],
             window_s=c["window_s"],
-            min_samples=min_samples,
+            min_samples=float(min_samples),
             holds=c["holds"],
         )
         for c in conditions
