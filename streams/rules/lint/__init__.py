@@ -1,7 +1,7 @@
 """What is wrong with rules though each can be read: never true, never of anybody, twice the same, or for ever flapping.
 
 A check is one function in `CHECKS`: it sees all rules and the targets that are watched, and yields remarks. What was
-seen in the past goes into `Watch.history` when there is some; the checks here need none.
+seen in the past is in `Watch.history` when somebody has read it; most checks need none.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from streams.rules.lint.flapping import flapping
 from streams.rules.lint.overlap import overlapping
+from streams.rules.lint.past import Past, flapped, silent
 from streams.rules.lint.reach import always, never, too_few_samples, unmeasured, unselected
-from streams.rules.lint.watch import History, Remark, Target, Watch
+from streams.rules.lint.watch import Episode, History, Remark, Target, Watch
 
 if TYPE_CHECKING:
     from streams.rules.model import Rule
@@ -25,9 +26,11 @@ CHECKS: tuple[Callable[[Watch], Iterator[Remark]], ...] = (
     too_few_samples,
     overlapping,
     flapping,
+    flapped,
+    silent,
 )
 
-__all__ = ["CHECKS", "History", "Remark", "Target", "Watch", "lint"]
+__all__ = ["CHECKS", "Episode", "History", "Past", "Remark", "Target", "Watch", "lint"]
 
 
 def lint(

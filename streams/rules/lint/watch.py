@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -13,7 +13,7 @@ from streams.rules.expand import written_name
 if TYPE_CHECKING:
     from streams.rules.model import Rule
 
-Level = Literal["error", "warning"]
+Level = Literal["error", "warning", "note"]
 
 
 class Target(Protocol):
@@ -29,16 +29,31 @@ class Target(Protocol):
     def all_labels(self) -> Mapping[str, str]: ...
 
 
-class History(Protocol):
-    """What the log tells of rules; nobody asks it yet."""
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An alert that fired: when, when it was over (None: it is not), in milliseconds, and whether it was flapping."""
 
-    def flips(self, rule: str) -> Mapping[str, int]:
-        """How often the rule began to hold, by target."""
+    rule: str
+    target: str
+    fired: float
+    ended: float | None
+    flapped: bool = False
+
+
+class History(Protocol):
+    """What the log tells of rules."""
+
+    @property
+    def span_s(self) -> float:
+        """How far back it goes, in seconds."""
+
+    def episodes(self, rule: str) -> Mapping[str, Sequence[Episode]]:
+        """The alerts of a rule that fired, by target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing about one rule; an error is a rule that cannot do what it is for."""
+    """One thing about one rule; an error is a rule that cannot do what it is for, a note may be as it should be."""
 
     level: Level
     code: str
