@@ -50,6 +50,8 @@ _TICK = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], 
 _HEALTH_PER_COMMIT = 2000
 _PIECE_BYTES = 1 << 20
 _COMMIT_SHARE = 10.0
+# A backlog is read in pieces of a minute, and what is over is told between them: after five its panes are used again.
+_PIECE_MS = 60_000
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -209,8 +211,8 @@ class Worker:
             fold = self.folds.get(bundle.partition)
             if fold is None or began != self._assignment:
                 return  # of a partition that was just given up; whoever has it next reads it
-            end, size = at, 0
-            while end < len(bundle.value) and size < _PIECE_BYTES:
+            end, size, until = at, 0, bundle.value[at].timestamp + _PIECE_MS
+            while end < len(bundle.value) and size < _PIECE_BYTES and bundle.value[end].timestamp <= until:
                 size += len(bundle.value[end].value or b"") + 1
                 end += 1
             messages = [m for m in bundle.value[at:end] if m.offset > fold.offset]
@@ -240,6 +242,9 @@ class Worker:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
         if not messages:
             return
+        now = now_ms()
+        if messages[0].timestamp < now - _PIECE_MS:
+            self._tell_rollups(fold, now)
         before = fold.samples
         outcome = fold.take([folding.Record(m.offset, m.timestamp, m.value) for m in messages])
         metrics.SAMPLES.inc(fold.samples - before)
@@ -297,9 +302,12 @@ class Worker:
             for target in due:
                 told = outputs.health(fold, target, rows)
                 self._tell(HEALTH, told.target, told, fold.partition)
-            for rollup in outputs.rollups(fold, now):
-                key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
-                self._tell(ROLLUPS, key, rollup, fold.partition)
+            self._tell_rollups(fold, now)
+
+    def _tell_rollups(self, fold: Fold, now: float) -> None:
+        for rollup in outputs.rollups(fold, now):
+            key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
+            self._tell(ROLLUPS, key, rollup, fold.partition)
 
     async def commit(self) -> None:
         """Wait until everything told is stored, write the state, let the records go."""
