@@ -23,7 +23,8 @@ _STYLE = """
 body { background: var(--back); color: var(--text); font: 14px/1.5 system-ui, sans-serif; margin: 2rem auto;
   max-width: 1240px; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p { margin: .3rem 0; } .dim, caption { color: var(--dim); } .warning-text::before { content: "Warning: "; font-weight: 600; }
+p { margin: .3rem 0; } .dim { color: var(--dim); }
+.warning-text::before { content: "Warning: "; font-weight: 600; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
 .cards div { border: 1px solid var(--line); border-radius: 8px; padding: .5rem 1rem; }
 .cards b { display: block; font-size: 1.5rem; }

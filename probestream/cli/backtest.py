@@ -188,10 +188,7 @@ def _write(found: dict[str, Any], format_: str, output: Path | None) -> None:
         with _file(output, "w") as file:
             show(found, Console(file=file, width=200, highlight=False))
         return
-    if format_ == "json":
-        text = as_bytes(found)
-    else:
-        text = (as_csv(found) if format_ == "csv" else as_html(found)).encode()
+    text = as_bytes(found) if format_ == "json" else (as_csv(found) if format_ == "csv" else as_html(found)).encode()
     if output is None:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
