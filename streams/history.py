@@ -71,6 +71,8 @@ def _rollups(name: str) -> Table:
 
 
 # Panes as they come; when they are older than storage.keep_panes, they are merged into the second table's long ones.
+# There, too, is what detect tells of five minutes whose short panes it has no longer, when a sample comes that late. Of
+# the two that tell of the same five minutes, the long pane or the short ones in it, the fuller is the truth.
 ROLLUPS = _rollups("rollups")
 MERGED = _rollups("rollups_merged")
 MERGED_MS = 300_000
@@ -164,6 +166,28 @@ def create_tables(engine: Engine) -> None:
     METADATA.create_all(engine)
 
 
+def inserting(connection: Connection, table: Table) -> Any:
+    """An insert into `table` that can be told what to do where the key is there already."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return insert(table)
+
+
+def fuller(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Put `rows`, none of them twice, into MERGED; of two for the same five minutes the fuller one stays."""
+    if rows:
+        connection.execute(or_fuller(inserting(connection, MERGED)), list(rows))
+
+
+def or_fuller(statement: Any) -> Any:
+    """An insert into MERGED that leaves, of two rows for the same five minutes, the fuller one."""
+    others = [c.name for c in MERGED.columns if not c.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=list(MERGED.primary_key.columns),
+        set_={n: statement.excluded[n] for n in others},
+        where=MERGED.c.count < statement.excluded.count,
+    )
+
+
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, replace: bool = True) -> None:
     """Insert `rows`; of a row whose primary key is there already, the values are replaced, or kept as they are.
 
@@ -171,8 +195,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]],
     """
     if not rows:
         return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement: Any = insert(table)
+    statement = inserting(connection, table)
     if replace:
         others = [c.name for c in table.columns if not c.primary_key]
         statement = statement.on_conflict_do_update(

@@ -108,7 +108,7 @@ def series(
 
     The empty metric is the target's own checks, whose values are latencies.
     """
-    rows = _panes(target, metric, start, end).c
+    rows = _panes(connection, target, metric, start, end).c
     step = whole(connection, (rows.pane_start - start) / step_ms).label("step")
     query = (
         select(
@@ -126,11 +126,11 @@ def series(
     return [_point(tuple(row), start, step_ms) for row in connection.execute(query)]
 
 
-def _panes(target: str, metric: str, start: float, end: float) -> Subquery:
-    """The panes of a series that began from `start` up to `end`: the merged ones, and those that are yet to be merged.
+def _panes(connection: Connection, target: str, metric: str, start: float, end: float) -> Subquery:
+    """The panes of a series that began from `start` up to `end`, long or short, so that no sample counts twice.
 
-    Panes are merged from the oldest on. So one that is older than a merged one comes from reading the log again, is
-    merged already, and must not count twice.
+    Five minutes may be told by both: detect tells the long pane when samples come very late, and short panes come
+    again when the log is read again. Then the long one counts if it is fuller than all the short ones together.
     """
     names = ("pane_start", "count", "errors", "value_count", "value_sum", "value_min", "value_max")
     fine, merged = (
@@ -139,9 +139,21 @@ def _panes(target: str, metric: str, start: float, end: float) -> Subquery:
         )
         for table in (ROLLUPS, MERGED)
     )
-    last = select(func.max(MERGED.c.pane_start)).where(MERGED.c.target == target, MERGED.c.metric == metric)
-    fine = fine.where(ROLLUPS.c.pane_start >= func.coalesce(last.scalar_subquery() + MERGED_MS, start))
-    return union_all(fine, merged).subquery()
+    within = ROLLUPS.alias()
+    short = (
+        select(func.coalesce(func.sum(within.c.count), 0.0))
+        .where(
+            within.c.target == target,
+            within.c.metric == metric,
+            within.c.pane_start >= MERGED.c.pane_start,
+            within.c.pane_start < MERGED.c.pane_start + float(MERGED_MS),
+        )
+        .scalar_subquery()
+    )
+    counted = merged.where(MERGED.c.count > short).cte("counted")
+    begin = whole(connection, ROLLUPS.c.pane_start / float(MERGED_MS)) * float(MERGED_MS)
+    fine = fine.where(begin.not_in(select(counted.c.pane_start)))
+    return union_all(fine, select(counted)).subquery()
 
 
 def _point(row: tuple[Any, ...], start: float, step_ms: float) -> Point:
@@ -158,7 +170,7 @@ def _point(row: tuple[Any, ...], start: float, step_ms: float) -> Point:
 
 def uptime(connection: Connection, target: str, start: float, end: float) -> Uptime:
     """The checks of `target` from `start` up to `end`."""
-    rows = _panes(target, "", start, end).c
+    rows = _panes(connection, target, "", start, end).c
     query = select(func.coalesce(func.sum(rows.count), 0.0), func.coalesce(func.sum(rows.errors), 0.0))
     count, errors = connection.execute(query).one()
     return Uptime(float(count), float(errors))

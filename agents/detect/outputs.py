@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STATUS = ("healthy", "degraded", "unhealthy", "unknown")
 _HOLDS = (False, True, None)
+_UNTOLD, _TOLD = 1, 2  # in Dirty.unrolled
 
 
 def finding(fold: Fold, change: Change, version: int = 0) -> Finding:
@@ -146,16 +147,23 @@ def metric_rows(fold: Fold, targets: list[int]) -> dict[int, list[int]]:
 def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
     """Rollups of the panes that are over at `now_ms` and were written since they were last told.
 
-    A sample so late that its pane of 10 s is gone is told with the pane of 5 min that it went into.
+    A sample so late that its pane of 10 s is gone is told with the pane of 5 min that it went into. From then on that
+    pane is told whenever a pane of 10 s in it is: only so it is never behind them, and history goes by the fuller.
     """
     held, out = fold.state, []
+    unrolled = held.dirty.unrolled
     head, rows = int(held.clock[state.HEAD]), int(held.clock[state.ROWS])
-    for block, slot in np.argwhere(held.dirty.unrolled[: (rows + BLOCK - 1) // BLOCK, : panes.BASE[2]]).tolist():
-        length = panes.PANE_MS * panes.STEPS[0 if slot < panes.BASE[1] else 1]
+    for block, slot in np.argwhere(unrolled[: (rows + BLOCK - 1) // BLOCK, : panes.BASE[2]] == _UNTOLD).tolist():
+        tier = 0 if slot < panes.BASE[1] else 1
+        length = panes.PANE_MS * panes.STEPS[tier]
         start = pane_of_slot(slot, head) * length
         if start + length > now_ms:
             continue
-        held.dirty.unrolled[block, slot] = 0
+        unrolled[block, slot] = _TOLD
+        if tier == 0:
+            around = panes.BASE[1] + start // (panes.PANE_MS * panes.STEPS[1]) % panes.SLOTS[1]
+            if unrolled[block, around] == _TOLD:
+                unrolled[block, around] = _UNTOLD
         part, total = held.ring.part[slot], held.ring.total[slot]
         some = np.arange(block * BLOCK, min((block + 1) * BLOCK, rows))
         some = some[(part[some, panes.COUNT] > 0) & (held.series.target[some] >= 0)]
@@ -178,3 +186,9 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
                 )
             )
     return out
+
+
+def rollup_key(rollup: Rollup) -> str:
+    """Key of a rollup, of which a later record replaces an earlier one; a long pane is no short one of its start."""
+    key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
+    return key if rollup.pane_ms == panes.PANE_MS else f"{key}/{rollup.pane_ms}"

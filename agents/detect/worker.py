@@ -233,6 +233,8 @@ class Worker:
             self._events.append(event)
 
     async def _check_holes(self, last: int, messages: list[Any]) -> None:
+        if messages and messages[-1].offset - last == len(messages):
+            return
         for message in messages:
             if message.offset > last + 1:
                 await check_hole(self.kafka, self._source, message.partition, last + 1, message.offset)
@@ -306,8 +308,7 @@ class Worker:
 
     def _tell_rollups(self, fold: Fold, now: float) -> None:
         for rollup in outputs.rollups(fold, now):
-            key = f"{rollup.partition}/{rollup.block}/{rollup.pane_start:.0f}"
-            self._tell(ROLLUPS, key, rollup, fold.partition)
+            self._tell(ROLLUPS, outputs.rollup_key(rollup), rollup, fold.partition)
 
     async def commit(self) -> None:
         """Wait until everything told is stored, write the state, let the records go."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.gateway.pane_table import COUNT, ERRORS, MAX, MIN, SUM, VALUES, PaneTable
+from streams.history import MERGED_MS
 from streams.history_queries import Point
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Panes:
     def put(self, rollup: Rollup, now: float) -> None:
         """Take a rollup; it replaces an earlier one of the same block and pane. One of the future moves nothing out.
 
+        A long pane, which tells of samples that came over five minutes late, is passed over: the last hour is what was
+        known in time, and history has them.
+
         Raises ValueError on columns of different lengths.
         """
         columns = (
@@ -41,6 +45,8 @@ class Panes:
         rows = {key: row for row, key in enumerate(zip(rollup.target, rollup.metric, strict=True))}
         if len(rollup.target) != len(values):
             raise ValueError("columns of different lengths")
+        if rollup.pane_ms >= MERGED_MS:
+            return
         for table, is_check in ((self.checks, True), (self.metrics, False)):
             own = [(key, row) for key, row in rows.items() if (not key[1]) is is_check]
             where = (rollup.partition, rollup.block)

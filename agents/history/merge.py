@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from streams.history import MERGED, MERGED_MS, ROLLUPS, whole
+from streams.history import MERGED, MERGED_MS, ROLLUPS, inserting, or_fuller, whole
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -20,7 +19,7 @@ def merge_some(engine: Engine, cutoff: float, series: int = 25) -> int:
     """Merge what began before `cutoff` of the oldest hour of some series; return how many panes, 0 at the end.
 
     A pane goes in the transaction that writes the merged one, so a crash at any point neither loses nor doubles it.
-    Where a pane is there that was merged before, because the log was read again, the fuller of both merged ones stays.
+    Where there is a long pane already, because the log was read again or detect told of late samples, the fuller stays.
     """
     with engine.begin() as connection:
         oldest = connection.scalar(select(func.min(ROLLUPS.c.pane_start)))
@@ -60,10 +59,4 @@ def _merging(connection: Connection) -> Any:
         "value_max": func.max(rows.value_max),
     }
     query = select(*merged.values()).where(*_own()).group_by(rows.target, rows.metric, begin)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement: Any = insert(MERGED).from_select(list(merged), query)
-    return statement.on_conflict_do_update(
-        index_elements=list(MERGED.primary_key.columns),
-        set_={n: statement.excluded[n] for n in (*_SUMS, "value_min", "value_max")},
-        where=MERGED.c.count < statement.excluded.count,
-    )
+    return or_fuller(inserting(connection, MERGED).from_select(list(merged), query))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schemas import Alert, Health, Notification, Record, Rollup
-from streams.history import ALERTS, NOTIFICATIONS, ROLLUPS, STATUS_CHANGES
+from streams.history import ALERTS, MERGED, MERGED_MS, NOTIFICATIONS, ROLLUPS, STATUS_CHANGES
 from streams.topics import ALERTS as ALERTS_TOPIC
 from streams.topics import HEALTH
 from streams.topics import NOTIFICATIONS as NOTIFICATIONS_TOPIC
@@ -30,7 +30,7 @@ KEPT_AS_THEY_ARE = {STATUS_CHANGES.name}
 
 
 class Rows:
-    """Rows to be written together: of each key the latest."""
+    """Rows to be written together: of each key the latest, of a long pane the fullest."""
 
     def __init__(self) -> None:
         self.by_table: dict[str, dict[Key, dict[str, Any]]] = {}
@@ -61,7 +61,10 @@ class Rows:
             rows[key] = row
 
     def _rollup(self, rollup: Rollup) -> None:
-        rows = self.by_table.setdefault(ROLLUPS.name, {})
+        is_long = rollup.pane_ms == MERGED_MS
+        if rollup.pane_ms > MERGED_MS or (is_long and rollup.pane_start % MERGED_MS):
+            raise ValueError(f"no pane of {rollup.pane_ms} ms begins at {rollup.pane_start:.0f}")
+        rows = self.by_table.setdefault((MERGED if is_long else ROLLUPS).name, {})
         columns = (
             rollup.target, rollup.metric, rollup.count, rollup.errors, rollup.value_count, rollup.value_sum,
             rollup.value_min, rollup.value_max,
@@ -71,7 +74,10 @@ class Rows:
         if not all(map(math.isfinite, (rollup.pane_start, *chain(*columns[2:6])))):
             raise ValueError("a count, a sum or the pane's start is no number")
         for target, metric, count, errors, value_count, value_sum, value_min, value_max in zip(*columns, strict=True):
-            rows[target, metric, rollup.pane_start] = {
+            key = (target, metric, rollup.pane_start)
+            if is_long and key in rows and rows[key]["count"] > count:
+                continue
+            rows[key] = {
                 "target": target,
                 "metric": metric,
                 "pane_start": rollup.pane_start,

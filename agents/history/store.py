@@ -16,6 +16,7 @@ from streams.history import (
     ROLLUPS,
     STATUS_CHANGES,
     create_tables,
+    fuller,
     upsert,
 )
 from streams.history_queries import ENDED
@@ -72,7 +73,11 @@ class Store:
                 if moved.rowcount != 1:
                     raise FencedError(f"{topic} partition {partition} was moved on by another process")
             for name, by_key in rows.by_table.items():
-                upsert(connection, METADATA.tables[name], list(by_key.values()), replace=name not in KEPT_AS_THEY_ARE)
+                if name == MERGED.name:
+                    fuller(connection, list(by_key.values()))
+                else:
+                    replace = name not in KEPT_AS_THEY_ARE
+                    upsert(connection, METADATA.tables[name], list(by_key.values()), replace=replace)
 
     def sweep(self, cutoff: float, chunk: int = 2000) -> int:
         """Delete at most `chunk` rows a table that are older than `cutoff`; return how many went.

@@ -13,12 +13,17 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy import func, select, text
 
+from agents.detect.app import run as detect
+from agents.detect.settings import DetectSettings
 from agents.history.app import run
+from agents.history.merge import merge_some
 from agents.history.settings import StorageSettings
-from schemas import DeadLetter, decode, encode
+from agents.probe.settings import Target
+from schemas import DeadLetter, SampleBatch, decode, encode
 from streams import history_queries as queries
 from streams.history import ALERTS, MERGED, NOTIFICATIONS, OFFSETS, ROLLUPS, STATUS_CHANGES, connect
 from streams.kafka import KafkaSettings, consumer_options
+from streams.partition import partition_of
 from streams.units import now_ms
 from tests.kit.gateway import gateway
 from tests.kit.postgres import Postgres
@@ -231,6 +236,45 @@ async def test_what_is_too_old_goes(kafka: KafkaSettings, url: str) -> None:
             await until(lambda: count(url, ALERTS) == 1 and count(url, ROLLUPS) == 1 and count(url, NOTIFICATIONS) == 0)
             await until(lambda: count(url, MERGED) == 1)
     assert rows(url, ALERTS)[0]["id"] == "fires"
+
+
+async def test_a_very_late_sample_is_in_the_totals_once(kafka: KafkaSettings, url: str) -> None:
+    """Samples of ten minutes ago, one after the other, from the log of samples to SQL, beside short panes of then.
+
+    Detect has no short pane of that time any more and tells the five minutes; they count with what is there already,
+    and after it is merged, as often as there were samples.
+    """
+    now = now_ms()
+    then = now // 300_000 * 300_000 - 600_000
+    targets = (Target(name="shop", http={"url": "http://127.0.0.1:1"}),)
+    settings = DetectSettings(commit_every=0.1)
+
+    def totals() -> list[float]:
+        engine = connect(url)
+        try:
+            with engine.connect() as c:
+                return [p.count for p in queries.series(c, "shop", then - 300_000, then + 300_000, 300_000)]
+        finally:
+            engine.dispose()
+
+    async with AsyncExitStack() as stack:
+        w = await stack.enter_async_context(writer(kafka))
+        await stack.enter_async_context(running(run, kafka=kafka, settings=StorageSettings(), url=url))
+        await stack.enter_async_context(running(detect, kafka=kafka, settings=settings, targets=targets, rules=()))
+        await w.write(rollup(then - 300_000, {"shop": (30, 0, 30)}), rollup(then, {"shop": (1, 0, 1)}))
+        await until(lambda: totals() == [30, 1])
+        home = partition_of("shop", kafka.partitions)
+        for n in (1, 2, 3):
+            batch = SampleBatch(probe="p", target=["shop"], time=[then + n], ok=[True], latency_ms=[1.0])
+            await w.raw("samples", encode(batch), partition=home)
+            await until(lambda n=n: [r["count"] for r in rows(url, MERGED)] == [n])
+            assert totals() == [30, n]
+        engine = connect(url)
+        while merge_some(engine, then + 300_000):
+            pass
+        engine.dispose()
+        assert totals() == [30, 3]
+        assert count(url, ROLLUPS) == 0
 
 
 async def test_a_bad_url_is_told(kafka: KafkaSettings) -> None:

@@ -127,7 +127,8 @@ def key_of(record: Record) -> bytes | None:
         case Health():
             return record.target.encode()
         case Rollup():
-            return f"{record.partition}/{record.block}/{record.pane_start:.0f}".encode()
+            length = "" if record.pane_ms == 10_000 else f"/{record.pane_ms}"
+            return f"{record.partition}/{record.block}/{record.pane_start:.0f}{length}".encode()
         case Notification():
             return f"{record.alert_id}/{record.number}/{record.receiver}/{record.channel}/{record.outcome}".encode()
         case Control():
@@ -149,8 +150,10 @@ class Writer:
             topic = full_name(self.kafka, TOPIC_OF[record.schema_name()])
             await self.producer.send_and_wait(topic, encode(record), key=key_of(record))
 
-    async def raw(self, topic: str, value: bytes | None, key: bytes | None = None) -> None:
-        await self.producer.send_and_wait(f"{self.kafka.prefix}{topic}", value, key=key)
+    async def raw(
+        self, topic: str, value: bytes | None, key: bytes | None = None, partition: int | None = None
+    ) -> None:
+        await self.producer.send_and_wait(f"{self.kafka.prefix}{topic}", value, key=key, partition=partition)
 
 
 @asynccontextmanager

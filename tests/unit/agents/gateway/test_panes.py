@@ -105,6 +105,15 @@ def test_old_panes_go_and_the_future_pushes_nothing_out() -> None:
     assert [p.time for p in panes.series("a", 0, NOW + 1, 1)] == [NOW]
 
 
+def test_long_panes_are_passed_over() -> None:
+    """What detect tells of five minutes, for samples that came too late for a short pane, changes no line."""
+    panes = Panes()
+    panes.put(rollup(NOW, {"a": (1, 0, 5)}), NOW)
+    panes.put(rollup(NOW, {"a": (30, 0, 5)}, pane_ms=300_000), NOW)
+    assert [p.count for p in panes.series("a", NOW, NOW + 300_000, 10_000)] == [1]
+    assert panes.pane_ms == 10_000
+
+
 def test_a_target_that_moved_to_another_block_is_counted_once() -> None:
     """Of two blocks with the same pane the fuller one counts."""
     panes = Panes()

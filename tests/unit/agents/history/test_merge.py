@@ -132,6 +132,59 @@ def test_panes_that_came_late_are_merged_too(store: Store) -> None:
     assert [p.count for p in seen(store, "shop", 30 * MINUTE)] == [240, 240]
 
 
+def late(begin: float, count: float, target: str = "shop") -> Rollup:
+    """What detect tells of five minutes whose short panes it no longer has: all that was in them, of one target."""
+    return rollup(begin, {target: (count, 30, 1860)}, pane_ms=300_000, value_min=[5.0], value_max=[59.0])
+
+
+def counts(store: Store, target: str = "shop", step: float = 5 * MINUTE) -> list[float]:
+    return [p.count for p in seen(store, target, step)]
+
+
+def test_a_long_pane_stands_for_the_short_ones_in_it(store: Store) -> None:
+    """A late sample counts at once and once, before the short panes are merged, after it, and read from the log again."""
+    write(store, panes(15))
+    write(store, [late(T0 + 5 * MINUTE, 121)])
+    for again in ([], panes(15), [*panes(15), late(T0 + 5 * MINUTE, 121)]):
+        write(store, again)
+        assert counts(store) == [120, 121, 120]
+        assert counts(store, "api") == [120, 120, 120]
+        with store.engine.connect() as c:
+            assert queries.uptime(c, "shop", T0, T0 + 60 * MINUTE).count == 361
+        merge(store, T0 + 100 * MINUTE)
+        assert counts(store) == [120, 121, 120]
+    (_, told, _) = rows(store, MERGED)[-3:]
+    assert (told.count, told.value_sum, told.value_min) == (121, 1860, 5)
+    assert rows(store, ROLLUPS) == []
+
+
+def test_of_a_long_pane_and_the_short_ones_the_fuller_counts(store: Store) -> None:
+    """A long pane that knows less, from a detect that had lost its state, hides nothing; one that knows as much does
+    not make the line coarse."""
+    write(store, panes(10))
+    write(store, [late(T0, 7), late(T0 + 5 * MINUTE, 120)])
+    assert counts(store) == [120, 120]
+    assert counts(store, step=10_000) == [4] * 60
+    merge(store, T0 + 100 * MINUTE)
+    assert counts(store) == [120, 120]
+
+
+def test_of_several_long_panes_the_fullest_stays(store: Store) -> None:
+    """In one write or in several, in whatever order they come."""
+    write(store, [late(T0, 2), late(T0, 3), late(T0, 1)])
+    write(store, [late(T0, 2)])
+    assert counts(store) == [3]
+    write(store, [late(T0, 5)])
+    assert counts(store) == [5]
+
+
+@pytest.mark.parametrize(("begin", "length"), [(T0 + 10_000, 300_000), (T0, 600_000)])
+def test_a_pane_that_fits_no_table_is_refused(begin: float, length: int) -> None:
+    """Long panes begin every five minutes, and longer ones are of no use to a reader."""
+    with pytest.raises(ValueError, match=f"no pane of {length} ms begins at"):
+        Rows().add(rollup(begin, {"shop": (1, 0, 1)}, pane_ms=length))
+
+
 def test_merged_panes_go_too(store: Store) -> None:
     """storage.keep is the end of merged ones."""
     write(store, panes(10))
