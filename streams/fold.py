@@ -7,7 +7,7 @@ to the last bit, whoever reads it, however often, and in however many pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,7 @@ _MOST_METRIC_NAME = 200
 _MOST_STATUS, _MOST_MESSAGE = 100, 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record of the samples topic: where it stands, when the broker took it (ms), and its bytes."""
 
     offset: int
@@ -179,15 +178,16 @@ class Fold:
         refusal = self.admission.refusal(name, self.partition, len(self.memory.names))
         if refusal is not None:
             return refusal
-        return self._remember(name)
+        return self.memory.add(name, *self.terms_of(name))
 
-    def _remember(self, name: str) -> int:
+    def terms_of(self, name: str) -> tuple[int, float, float]:
+        """What a name that is new is to be remembered with: rule set, declared latency (ms) and error rate."""
         declared = self.admission.declared.get(name)
         latency = np.nan if declared is None or declared.latency_ms is None else declared.latency_ms
         errors = np.nan if declared is None or declared.error_rate is None else declared.error_rate
         # A target of a stored state that the configuration has dropped is looked at by no rule.
         rule_set = self._sets.of(self.admission.labels_of(name)) if self.admission.known(name) else 0
-        return self.memory.add(name, rule_set, latency, errors)
+        return rule_set, latency, errors
 
     def expect(self, targets: Sequence[str]) -> None:
         """Know of targets before their first sample, so that their absence is noticed, from the clock's time on.
@@ -211,28 +211,6 @@ class Fold:
         if self.quantiles:
             self.sketches.ensure(rows=size)
         self.state = state.grown(self.state, size, targets + 1)._replace(sketch=self.sketches.arena)
-
-    def put(self, row: int, name: str, metric: str) -> None:
-        """Say what a row is that a stored state names; its target is made known where it is not yet."""
-        number = self.memory.number.get(name)
-        if number is None:
-            number = self._remember(name)
-        target, held = int(self.memory.target_of[number]), self.state
-        if target < 0:
-            target = int(held.clock[state.TARGETS])
-            held.clock[state.TARGETS] += 1
-            self.memory.target_of[number] = target
-            held.targets.place[target, state.NAME] = number
-            held.targets.place[target, state.RULE_SET] = self.memory.set_of[number]
-            held.targets.flag[target, state.LIVE] = 1
-        kind = self.metric_number(metric)
-        held.series.target[row], held.series.metric[row] = target, kind
-        state.keep_row(held.index, target, kind, row)
-        if kind == 0:
-            held.targets.place[target, state.MAIN] = row
-            kernel.fresh_declared(held, target, self.memory.declared[number])
-        if self.metric_slot[kind] >= 0:
-            held.targets.row_of[target, self.metric_slot[kind]] = row
 
     def rules_of(self, target: int) -> frozenset[int]:
         """Numbers of the rules that look at a target."""
@@ -271,7 +249,9 @@ class Fold:
             # where a run by some schedule becomes due.
             hour = self.memory.hour_of(records[done].time)
             self.rules_table(records[done].time)
-            end, due = done, self.schedules.valid_until
+            end, due, latest = done, self.schedules.valid_until, max([r.time for r in records[done:]])
+            if self.memory.hour_of(latest) <= hour and latest < due:
+                end = len(records)
             while end < len(records) and self.memory.hour_of(records[end].time) <= hour and records[end].time < due:
                 end += 1
             if hour > self.memory.hour:
@@ -282,10 +262,11 @@ class Fold:
         return outcome
 
     def _take(self, records: Sequence[Record], outcome: Outcome) -> None:
-        raw = b"".join([r.value or b"" for r in records])
+        values = [r.value or b"" for r in records]
+        raw = b"".join(values)
         data = np.frombuffer(raw, np.uint8)
         bounds = np.zeros(len(records) + 1, np.int64)
-        np.cumsum([len(r.value or b"") for r in records], out=bounds[1:])
+        np.cumsum([len(v) for v in values], out=bounds[1:])
         times = np.array([r.time for r in records], np.int64)
         flat = scan.fresh(len(records), int(scan.samples_in(data, bounds, _HEADER)), len(raw))
         at = 0
