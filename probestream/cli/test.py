@@ -66,7 +66,7 @@ def _run(files: list[Path], only: str) -> Report:
     report = Report()
     began = time.perf_counter()
     # The first run of a version compiles: nobody should wonder for half a minute.
-    compiling = threading.Timer(3.0, lambda: typer.echo("compiling detection, once for each version …", err=True))
+    compiling = threading.Timer(5.0, lambda: typer.echo("compiling detection, once for each version …", err=True))
     compiling.daemon = True
     compiling.start()
     for file in files:

@@ -27,7 +27,7 @@ def junit(report: Report, now_ms: float, host: str) -> str:
     suites: dict[str, list[tuple[Loaded, int, Result]]] = {}
     for loaded, test, result in report.results:
         suites.setdefault(loaded.file, []).append((loaded, test, result))
-    root = _element("testsuites", name="probestream test", time=f"{report.took_s:.3f}")
+    root = _element("testsuites")  # the strictest schema has no attributes here
     stamp = datetime.fromtimestamp(now_ms / 1000.0, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     for number, (file, results) in enumerate(suites.items()):
         failed = sum(not r.passed for _, _, r in results)
@@ -40,9 +40,6 @@ def junit(report: Report, now_ms: float, host: str) -> str:
         suite = _suite(root, file, number, (1, 0, 1), 0.0, stamp, host)
         _unloaded(suite, file, problems)
         _end(suite)
-    for name, index in (("tests", 0), ("failures", 1), ("errors", 2)):
-        counts = ((len(report.results), report.failed, 0), *((1, 0, 1) for _ in report.unloaded))
-        root.set(name, str(sum(c[index] for c in counts)))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 

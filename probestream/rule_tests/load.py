@@ -23,11 +23,12 @@ from streams.rule_tests.run import World
 from streams.rule_tests.series import Series
 from streams.settings import Settings
 from streams.suppression import Suppressions
-from streams.units import Duration
+from streams.units import Duration, human
 
 INLINE = (
     "targets", "rules", "receivers", "dependencies", "inhibit_rules", "maintenance", "silences", "alert", "detect",
 )  # fmt: skip
+_MOST_S = 100 * 86_400.0
 _OWN_METRICS = ("ok", "up", "latency")
 
 
@@ -161,6 +162,10 @@ def _broken(loaded: Loaded, data: dict[str, Any]) -> Iterator[tuple[Path_, str]]
     declared = {s.name for s in config.silences} | {w.name for w in config.maintenance}
     for i, case in enumerate(loaded.tests):
         here: Path_ = ("tests", i)
+        every = [s.interval or case.interval or loaded.interval_s for s in case.series]
+        spans = [len(c) * e for s, e in zip(case.series, every, strict=True) for c in s.columns.values()]
+        if (lasts := max([case.end_s, *spans])) > _MOST_S:
+            yield here, f"would last {human(lasts)}, at most {human(_MOST_S)}: a shorter interval, or fewer steps"
         there = targets | {s.target for s in case.series}
         given = declared | {e.name for e in case.events if e.name}
         expired = ((("events", j, "expire"), e.expire) for j, e in enumerate(case.events) if e.expire)

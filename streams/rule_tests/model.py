@@ -207,6 +207,12 @@ class Case(Settings):
                     raise wrong((name, "there is no PromQL here; write alerts, or transitions"))
         return data
 
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if not (self.alerts or self.alert_rule_test or self.transitions):
+            raise ValueError("wants nothing: give alerts, transitions or alert_rule_test")
+        return self
+
     @property
     def end_s(self) -> float:
         """When it ends, seconds from its start, so far as it says itself; its series may last longer."""

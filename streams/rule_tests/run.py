@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from streams.alerting import Watched
     from streams.rules import Rule
 
-_SOON_MS = 1.0
+_SOON_MS = 0.5
 """After what happens at a time, people act on it."""
 _MOST_REFUSED = 5
 _EVENT_KINDS = {"unack": "ack", "unsnooze": "snooze"}
@@ -76,14 +76,14 @@ class _Run:
             self.replay.samples(case.start + at, _batch(case.start + at, by_target))
         for at, checks in sorted(self._moments().items()):
             for event in case.events:
-                if event.at == at and event.rule == "":
-                    self._say(case.start + at * 1000.0, event)
-            self._advance(at * 1000.0)
-            acts = [e for e in case.events if e.at == at and e.rule]
+                if _ms(event.at) == at and event.rule == "":
+                    self._say(case.start + at, event)
+            self._advance(at)
+            acts = [e for e in case.events if _ms(e.at) == at and e.rule]
             for event in acts:
-                self._act(case.start + at * 1000.0 + _SOON_MS, event)
+                self._act(case.start + at + _SOON_MS, event)
             if acts:
-                self._advance(at * 1000.0 + _SOON_MS)
+                self._advance(at + _SOON_MS)
             for check in checks:
                 check()
         self._advance(max(case.end_s * 1000.0, *self.samples, 0.0) + self.tick_ms)
@@ -94,14 +94,16 @@ class _Run:
         return self.result
 
     def _moments(self) -> dict[float, list[Callable[[], None]]]:
-        """By time in seconds: what is to be looked at then; also the times at which people do something."""
-        found: dict[float, list[Callable[[], None]]] = {event.at: [] for event in self.case.events}
+        """By time in milliseconds: what is to be looked at then; also the times at which people do something."""
+        found: dict[float, list[Callable[[], None]]] = {_ms(event.at): [] for event in self.case.events}
         for i, want in enumerate(self.case.alerts):
             for at in want.at:
-                found.setdefault(at, []).append(partial(self._check, ("alerts", i), partial(judge.wanted, want, at)))
+                found.setdefault(_ms(at), []).append(
+                    partial(self._check, ("alerts", i), partial(judge.wanted, want, at))
+                )
         for i, test in enumerate(self.case.alert_rule_test):
             check = partial(self._check, ("alert_rule_test", i), partial(judge.exactly, test))
-            found.setdefault(test.eval_time, []).append(check)
+            found.setdefault(_ms(test.eval_time), []).append(check)
         return found
 
     def _advance(self, to_ms: float) -> None:
@@ -180,6 +182,11 @@ class _Run:
         text = orjson.dumps(body).decode() if body is not None else "{}"
         control = Control(kind=kind, id=key, version=version, deleted=body is None, actor=event.by, at=at_ms, body=text)
         self.replay.control(at_ms, control)
+
+
+def _ms(at_s: float) -> float:
+    """Whole milliseconds: what people do half of one later is before whatever is next."""
+    return float(round(at_s * 1000.0))
 
 
 def _targets(case: Case, known: Mapping[str, Watched]) -> Iterable[Watched]:

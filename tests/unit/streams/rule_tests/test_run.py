@@ -204,9 +204,32 @@ def test_what_people_do_is_done():
     )
 
 
+def test_what_people_do_at_the_very_beginning_and_close_together_is_done():
+    """A silence from the start on, and hands a millisecond apart."""
+    assert (
+        outcome("""
+    series: [{target: api, labels: {team: web}, ok: 0x9}]
+    events:
+      - {at: 0, silence: team=web, for: 30s}
+      - {at: 40s, ack: down}
+      - {at: 40001ms, unack: down}
+    transitions:
+      - {at: 0, rule: down, state: suppressed, told: false}
+      - {at: 30s, rule: down, state: firing, told: true}
+      - {at: 40s, rule: down, state: acknowledged}
+      - {at: 40001ms, rule: down, state: firing, told: true}
+    """).failures
+        == []
+    )
+
+
 def test_doing_something_about_no_alert_is_a_failure():
     """With what the rule saw: the test's author thought that there was one."""
-    told = failing("{series: [{target: api, labels: {team: web}, ok: 1x9}], events: [{at: 1m, ack: down}]}")
+    told = failing("""
+    series: [{target: api, labels: {team: web}, ok: 1x9}]
+    events: [{at: 1m, ack: down}]
+    alerts: [{at: 2m, not: down}]
+    """)
     assert told == ["an alert down for ack", "no such alert is active", "down of api: up == 0 does not hold: 1"]
 
 
