@@ -95,8 +95,8 @@ def test_the_image_is_healthy_once_its_role_is_ready():
 
 
 def test_every_example_is_a_good_configuration():
-    """An example that does not load helps nobody."""
-    examples = sorted((ROOT / "examples").glob("*.yaml"))
+    """An example that does not load helps nobody; that of rule tests is run by theirs."""
+    examples = sorted(set((ROOT / "examples").glob("*.yaml")) - {ROOT / "examples" / "rule-tests.yaml"})
     assert examples
     for example in examples:
         load(example, {})
