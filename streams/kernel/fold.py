@@ -18,6 +18,7 @@ from streams.kernel.state import (
 
 LATENCY_FLOOR_MS = 2.0
 FIELD_FLOOR = 1e-9
+_SOON = 6  # panes of 10 s: within a minute what has changed is told
 QUARTER_MS = 900_000
 MOST_LATENCY_MS = 1e9
 MOST_VALUE = 1e30
@@ -116,8 +117,8 @@ def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float
         if slot >= 0:
             panes.add(ring, row, slot, ok, value)
             state.dirty.slot[block, slot] = 1
-            # Told as rollups: the shortest pane that still holds it.
-            if not told:
+            # Told as rollups: the shortest pane that will hold it until then.
+            if not told and (tier > 0 or pane > head - panes.BEHIND[0] + _SOON):
                 state.dirty.unrolled[block, slot] = told = True
     if pane < head:
         ring.closed_at[row] = -1
