@@ -31,6 +31,7 @@ def warm() -> float:
     blocks.load(fold(), dict(blocks.dump(one, everything=True)))
     one.take([Record(1, 3_600_000 * 24 * 10, b"")])
     one.held()
+    one.see("a")
     head = int(one.state.clock[state.HEAD])
     panes.sums(one.state.ring, 0, 0, 30, head)
     judge.normal(one.state, 0)

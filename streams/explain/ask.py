@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import functools
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from schemas import Alert, Notification
 from streams import groups
 from streams.admission import Declared
 from streams.alerting.terms import Terms
@@ -19,7 +22,7 @@ from streams.explain.episode import Episode, told_before
 from streams.explain.log import Extent, Log
 from streams.explain.looking import Looking
 from streams.explain.model import AlertStory, Source, TargetStory
-from streams.explain.past import controls_at
+from streams.explain.past import changed, controls_at
 from streams.explain.quiet import Who
 from streams.explain.target import SOON_MS, Asked
 from streams.explain.words import clock, listed, span
@@ -29,11 +32,11 @@ from streams.labels import matches
 from streams.partition import partition_of
 from streams.replay import Terms as Detecting
 from streams.topics import SAMPLES
+from streams.warm import warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from schemas import Alert
     from streams.control import Controls
     from streams.explain.setup import Setup
 
@@ -73,9 +76,29 @@ async def explain(
             raise no_alert from None
 
 
-async def explain_alert(log: Log, controls: Controls, setup: Setup, alert: str, now: float) -> AlertStory:
-    """The story of the alert whose id is, or begins with, `alert`. Raises UnknownError."""
-    mine = await log.alert(alert)
+async def prepare() -> None:
+    """Compile what is compiled at its first use, or load it: before anything that has a time limit."""
+    await asyncio.to_thread(_warmed)
+
+
+@functools.cache
+def _warmed() -> float:
+    return warm()
+
+
+Older = Callable[[str], Awaitable[tuple[list[Alert], list[Notification]]]]
+
+
+async def explain_alert(
+    log: Log, controls: Controls, setup: Setup, alert: str, now: float, older: Older | None = None
+) -> AlertStory:
+    """The story of the alert whose id is, or begins with, `alert`. Raises UnknownError.
+
+    `older` finds transitions and deliveries of what is no longer on the log, by the whole id.
+    """
+    mine, steps = await log.alert(alert), None
+    if not mine and older is not None:
+        mine, steps = await older(alert)
     if not mine:
         close = difflib.get_close_matches(alert, await log.alert_ids(), n=3, cutoff=0.5)
         meant = f"; did you mean {' or '.join(close)}?" if close else ""
@@ -89,7 +112,7 @@ async def explain_alert(log: Log, controls: Controls, setup: Setup, alert: str, 
         mine,
         terms.policies.get(first.rule),
         Who(controls, setup, _by_id(earlier)),
-        steps=await log.deliveries([first.id], first.at),
+        steps=await log.deliveries([first.id], first.at) if steps is None else steps,
         told_before=told_before(earlier, first),
     )
     findings = await log.findings(first.target, first.rule, first.at, last.at)
@@ -155,6 +178,7 @@ async def explain_target(
         accept=setup.accept,
         rules=rules,
         versions=versions,
+        changed={r.name: changed(r, controls, past, at) for r in rules},
         episodes=episodes,
         later=later,
         looking=looking,

@@ -82,7 +82,8 @@ class AlertStory:
 class RuleStory:
     """One rule and a target: whether it applies (`why_not`), what it saw, and how far its alert had got.
 
-    `holds` is None where no judgement is known. `state` is that of its alert, empty where there was none.
+    `holds` is None where no judgement is known. `state` is that of its alert, empty where there was none. `changed`
+    says who changed it at run time, before or since.
     """
 
     rule: str
@@ -97,6 +98,7 @@ class RuleStory:
     alert: str = ""
     told: bool = False
     version: int = 0
+    changed: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

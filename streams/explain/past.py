@@ -8,9 +8,11 @@ import orjson
 
 from schemas import Control
 from streams.control import Controls
+from streams.explain.words import clock
 
 if TYPE_CHECKING:
     from streams.control import Change
+    from streams.rules import Rule
 
 _KINDS = ("rule", "threshold", "target", "silence", "maintenance")
 
@@ -35,6 +37,21 @@ def controls_at(controls: Controls, at_ms: float) -> Controls:
         if key not in latest and change.old is not None:
             past.take(_record(change, change.old, max(change.version - 1, 1)))
     return past
+
+
+def changed(rule: Rule, now: Controls, then: Controls, at_ms: float) -> str:
+    """Who had changed a rule, or its threshold, by `at_ms`, and who has since; empty where nobody has."""
+    said: list[str] = []
+    for kind in ("rule", "threshold"):
+        for name in dict.fromkeys(n for n in (rule.name, rule.pair) if n):
+            before, latest = then.current(kind, name), now.current(kind, name)
+            what = "" if kind == "rule" else "its threshold "
+            if before is not None and not before.deleted:
+                said.append(f"{what}changed by {before.actor} at {clock(before.at, at_ms)}")
+            if latest is not None and latest.at > at_ms:
+                done = "taken out" if latest.deleted else "changed"
+                said.append(f"{what}{done} since by {latest.actor} at {clock(latest.at, at_ms)}")
+    return "; ".join(said)
 
 
 def _record(change: Change, body: dict[str, object] | None, version: int) -> Control:

@@ -43,6 +43,7 @@ class Asked:
     accept: bool
     rules: Sequence[Rule]
     versions: Mapping[str, int]
+    changed: Mapping[str, str]
     episodes: Mapping[str, Episode]
     later: Sequence[Episode]
     looking: Looking | None
@@ -90,7 +91,12 @@ def _moments(episode: Episode, at: float) -> list[Moment]:
 
 def _rule(asked: Asked, number: int, rule: Rule, seen: Seen | None) -> RuleStory:
     story = RuleStory(
-        rule=rule.name, severity=rule.severity, applies=True, said="", version=asked.versions.get(rule.name, 0)
+        rule=rule.name,
+        severity=rule.severity,
+        applies=True,
+        said="",
+        version=asked.versions.get(rule.name, 0),
+        changed=asked.changed.get(rule.name, ""),
     )
     wrong = first_wrong(rule.match, asked.labels)
     if wrong is not None:

@@ -114,6 +114,8 @@ def _rule(rule: RuleStory) -> Iterator[str]:
     version = f", version {rule.version}" if rule.version else ""
     yield f"  {_mark(rule.holds)} {rule.rule} ({rule.severity}{version}): {rule.expression or 'no conditions'}"
     yield f"      {rule.said}"
+    if rule.changed:
+        yield f"      {rule.changed}"
     if rule.alert:
         yield f"      alert {rule.alert}: {rule.state}"
 

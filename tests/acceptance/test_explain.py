@@ -18,16 +18,22 @@ import pytest_asyncio
 import yaml
 from aiokafka import AIOKafkaProducer
 
+from agents.gateway import explain_models as models
+from agents.history.rows import alert_row, notification_row
 from schemas import SampleBatch, encode
+from streams.history import ALERTS as ALERTS_TABLE
+from streams.history import NOTIFICATIONS as NOTIFICATIONS_TABLE
+from streams.history import connect, create_tables, upsert
 from streams.instants import iso
 from streams.kafka import KafkaSettings, producer_options
 from streams.partition import partition_of
 from streams.topics import ALERTS, NOTIFICATIONS, SAMPLES, create_topics, full_name
 from streams.units import now_ms
-from tests.kit.gateway import free_port
+from tests.kit.gateway import free_port, gateway
 from tests.kit.process import RoleProcess
 from tests.kit.reader import Reader, reading
 from tests.kit.receivers import WebhookServer
+from tests.kit.records import alert, notification
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -101,6 +107,8 @@ class System:
             url = f"http://127.0.0.1:{self.port}/api/v1/explain"
             answer = await http.get(url, params=query, headers={"Authorization": "Bearer sesame"})
         assert answer.status_code == status, answer.text
+        if status == 200:
+            models.Explained.model_validate_json(answer.text)  # every field as it is described, and none besides
         return answer.json()["explanation"] if status == 200 else answer.json()["error"]
 
 
@@ -273,3 +281,24 @@ async def test_the_token_is_wanted_as_everywhere(system):
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"http://127.0.0.1:{system.port}/api/v1/explain", params={"target": "shop"})
     assert answer.status_code == 401
+
+
+async def test_an_alert_that_is_no_longer_on_the_log_is_read_from_the_history(system, tmp_path):
+    """The gateway explains what only the SQL history has, and notes what is gone."""
+    url = f"sqlite:///{tmp_path / 'h.db'}"
+    at = now_ms() - 40 * 86_400_000
+    old = alert("feed0123", at=at, reason="held_at_once", source_offset=7, source_partition=1)
+    told = notification("feed0123", receiver="web", channel="webhook", at=at + 90)
+    engine = connect(url)
+    create_tables(engine)
+    with engine.begin() as connection:
+        upsert(connection, ALERTS_TABLE, [alert_row(old)], replace=True)
+        upsert(connection, NOTIFICATIONS_TABLE, [notification_row(told)], replace=True)
+    engine.dispose()
+    async with gateway(system.kafka, url=url) as g:
+        story = (await g.get("/api/v1/explain?alert=feed0123"))["explanation"]
+        assert (await g.get("/api/v1/explain?alert=feed0124", 404))["error"]["code"] == "unknown_alert"
+    assert story["told"]
+    assert story["answer"].startswith("shop was paged to web by webhook at ")
+    assert [m["what"] for m in story["timeline"]] == ["decision", "delivery"]
+    assert "the findings are no longer on the log: values are those that the alert itself has kept" in story["notes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 from typing import Annotated
 
@@ -10,10 +11,12 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from agents.gateway import models
+from agents.gateway import explain_models, models
 from agents.gateway.api.changing import controls
-from agents.gateway.context import Ready
+from agents.gateway.context import Gateway, Ready
 from agents.gateway.errors import ApiError, reply
+from schemas import Alert, Notification
+from streams import history_queries as queries
 from streams.explain.model import AlertStory, TargetStory
 from streams.explain.text import as_json
 from streams.explain.when import moment
@@ -21,11 +24,17 @@ from streams.explain.when import moment
 router = APIRouter(prefix="/api/v1", tags=["explain"])
 _LIMIT_S = 20.0
 _MOST_RECORDS = 500_000
-_AT_ONCE = asyncio.Semaphore(2)  # each reads topics from their beginning
 _ERRORS: dict[int | str, dict[str, object]] = {n: {"model": models.Error} for n in (400, 404, 503, 504)}
 
 
-@router.get("/explain", responses=_ERRORS)
+async def _archived(gateway: Gateway, alert: str) -> tuple[list[Alert], list[Notification]]:
+    """What the SQL history has of an alert that is no longer on the log."""
+    transitions = await gateway.archive.ask(queries.transitions, alert) or ()
+    steps = await gateway.archive.ask(queries.notifications, alert) or ()
+    return [Alert.from_dict(v) for v in transitions], [Notification.from_dict(v) for v in steps]
+
+
+@router.get("/explain", response_model=explain_models.Explained, responses=_ERRORS)
 async def explain(
     gateway: Ready,
     alert: Annotated[str | None, Query(min_length=4, max_length=100, description="An alert's id.")] = None,
@@ -42,12 +51,14 @@ async def explain(
         raise ApiError(400, "bad_request", f"at: {error}") from error
     # The kernel, which a gateway has no use for otherwise: read when it is first asked for.
     ask = await asyncio.to_thread(importlib.import_module, "streams.explain.ask")
+    await ask.prepare()
     story: AlertStory | TargetStory
     try:
-        async with asyncio.timeout(_LIMIT_S), _AT_ONCE, ask.Log(gateway.kafka) as log:
+        async with asyncio.timeout(_LIMIT_S), gateway.explain_slots, ask.Log(gateway.kafka) as log:
             known = await controls(gateway)
             if alert is not None:
-                story = await ask.explain_alert(log, known, gateway.explaining, alert, now)
+                older = functools.partial(_archived, gateway)
+                story = await ask.explain_alert(log, known, gateway.explaining, alert, now, older)
             else:
                 bounds = ask.Bounds(most_records=_MOST_RECORDS)
                 story = await ask.explain_target(log, known, gateway.explaining, target, when, bounds)

@@ -8,7 +8,8 @@ import orjson
 
 from schemas import Control
 from streams.control import Change, Controls
-from streams.explain.past import controls_at
+from streams.explain.past import changed, controls_at
+from streams.rules import Rule
 
 SLOW = {"name": "slow", "metric": "latency", "value": 100.0}
 
@@ -66,3 +67,16 @@ def test_refused_changes_are_no_past():
         )
     )
     assert controls_at(controls, 16.0).value("rule", "slow").value == 100.0
+
+
+def test_who_changed_a_rule_before_and_since_is_told():
+    """Both the change that was in force and the one that came later, by whom and when."""
+    controls = written(change(1, 10_000.0, SLOW), change(2, 20_000.0, SLOW | {"value": 50.0}, SLOW))
+    rule = Rule.model_validate(SLOW)
+    told = {at: changed(rule, controls, controls_at(controls, at), at) for at in (5_000.0, 15_000.0, 25_000.0)}
+    assert told == {
+        5_000.0: "changed since by ada at 00:00:20",
+        15_000.0: "changed by ada at 00:00:10; changed since by ada at 00:00:20",
+        25_000.0: "changed by ada at 00:00:20",
+    }
+    assert changed(Rule.model_validate(SLOW | {"name": "other"}), controls, controls, 25_000.0) == ""
