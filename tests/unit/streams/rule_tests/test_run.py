@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -332,3 +334,29 @@ def test_coverage_is_of_what_fired_and_what_was_wanted():
     assert covered.never_wanted == ["bad", "down", "both", "full:warning"]
     assert covered.untested_severities == ["warning"]
     assert covered.untested_states == ["resolved"]
+
+
+PAGE = (Path(__file__).parents[4] / "docs" / "rules.md").read_text("utf-8")
+
+
+def test_every_kind_of_rule_can_say_what_it_saw():
+    """Those of docs/rules.md, of targets that come, that fail, and that never come."""
+    text = "\n".join(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    every = rules(text)
+    case = {
+        "series": [
+            {"target": "a", "labels": {"service": "database", "team": "web"}, "ok": "1x30 0x30", "latency": "5+1x60"},
+            {"target": "b", "labels": {"kind": "http"}, "metrics": {"disk.used_percent": "50+1x60"}},
+            {"target": "c", "ok": "_x60"},
+        ],
+        "alerts": [{"at": "10m", "rule": r.name, "state": "cancelled", "reason": "no such reason"} for r in every],
+    }
+    result = run(Case.model_validate(case), World(every), 10.0)
+    assert len(result.failures) == len(every) > 40
+    assert all(f.why for f in result.failures)
+    told = [line for f in result.failures for line in f.why]
+    assert any(
+        re.match(r"slow of a: p95 latency over 5m > 500 ms does not hold: 6\d\.\d+, 30 samples$", t) for t in told
+    )
+    assert any(t.startswith("silent of c: time since the latest sample > 5m holds: 10m") for t in told)
+    assert any(t.startswith("service-down looks at none of") or "are needed" in t for t in told)
