@@ -20,6 +20,7 @@ from streams.sketches import Span
 
 if TYPE_CHECKING:
     from streams.fold import Fold
+    from streams.forget import Memory
 
 _COUNTS = struct.Struct("<III")
 _PANE = struct.Struct("<qIIII")
@@ -54,6 +55,43 @@ def names(fold: Fold, span: slice) -> bytes:
     series = fold.state.series
     pairs = zip(series.target[span].tolist(), series.metric[span].tolist(), strict=True)
     return orjson.dumps([None if t < 0 else [fold.name_of(t), fold.metric_names[m]] for t, m in pairs])
+
+
+def load_names(fold: Fold, block: int, pairs: list[tuple[str, str] | None]) -> None:
+    """Put back what `names` gave: rows, their targets, which are made known where they are not yet, and the index."""
+    held, memory = fold.state, fold.memory
+    taken = np.array([pair is not None for pair in pairs], np.bool_)
+    every = np.arange(block * BLOCK, block * BLOCK + len(pairs))
+    free, rows = every[~taken], every[taken]
+    at = int(held.clock[state.FREE_ROWS])
+    held.free_rows[at : at + len(free)] = free
+    held.clock[state.FREE_ROWS] += len(free)
+    called = [pair[0] for pair in pairs if pair is not None]
+    new = [name for name in dict.fromkeys(called) if name not in memory.number]
+    memory.add_all(new, [fold.terms_of(name) for name in new])
+    kinds = {metric: fold.metric_number(metric) for metric in dict.fromkeys(pair[1] for pair in pairs if pair)}
+    metrics = np.array([kinds[pair[1]] for pair in pairs if pair is not None], np.int64)
+    numbers = np.array([memory.number[name] for name in called], np.int64)
+    _load_targets(held, memory, numbers)
+    targets = memory.target_of[numbers]
+    held.series.target[rows], held.series.metric[rows] = targets, metrics
+    state.keep_rows(held.index, targets, metrics, rows)
+    own, looked_at = metrics == 0, fold.metric_slot[metrics] >= 0
+    held.targets.place[targets[own], state.MAIN] = rows[own]
+    held.series.num[rows[own], state.DECLARED] = memory.declared[numbers[own], 0]
+    held.series.num[rows[own], state.DECLARED_ERRORS] = memory.declared[numbers[own], 1]
+    held.targets.row_of[targets[looked_at], fold.metric_slot[metrics[looked_at]]] = rows[looked_at]
+
+
+def _load_targets(held: state.State, memory: Memory, numbers: NDArray[np.int64]) -> None:
+    """Give every one of the names a target."""
+    new = np.array(list(dict.fromkeys(numbers[memory.target_of[numbers] < 0].tolist())), np.int64)
+    targets = int(held.clock[state.TARGETS]) + np.arange(len(new))
+    held.clock[state.TARGETS] += len(new)
+    memory.target_of[new] = targets
+    held.targets.place[targets, state.NAME] = new
+    held.targets.place[targets, state.RULE_SET] = memory.set_of[new]
+    held.targets.flag[targets, state.LIVE] = 1
 
 
 def texts(fold: Fold, span: slice) -> bytes:

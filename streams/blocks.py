@@ -189,7 +189,7 @@ def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict
 
 def _fill_rows(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], rows: int) -> None:
     for (block, _), value in sorted(kinds[NAMES].items()):
-        _load_names(fold, block, orjson.loads(value))
+        values.load_names(fold, block, orjson.loads(value))
     fold.state.clock[state.ROWS] = rows
     for (block, _), value in kinds[LATEST].items():
         values.load_latest(fold, block, value)
@@ -212,17 +212,6 @@ def _load_sketches(fold: Fold, entries: Mapping[tuple[int, int], memoryview], ro
 def _load_texts(fold: Fold, value: memoryview) -> None:
     for name, text in orjson.loads(value).items():
         fold.text[int(fold.memory.target_of[fold.memory.number[name]])] = (text[0], text[1])
-
-
-def _load_names(fold: Fold, block: int, pairs: list[tuple[str, str] | None]) -> None:
-    held = fold.state
-    for k, pair in enumerate(pairs):
-        row = block * BLOCK + k
-        if pair is None:
-            held.free_rows[held.clock[state.FREE_ROWS]] = row
-            held.clock[state.FREE_ROWS] += 1
-            continue
-        fold.put(row, pair[0], pair[1])
 
 
 __all__ = ["Entry", "StateError", "TornStateError", "dump", "load", "pane_of_slot", "rebuild"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 import numpy as np
@@ -31,17 +32,23 @@ class Memory:
 
     def add(self, name: str, rule_set: int, latency_ms: float, error_rate: float) -> int:
         """Number of a new name."""
-        self.table, number = names.add(self.table, name)
-        self.names.append(name)
-        self.number[name] = number
-        if number >= len(self.target_of):
-            more = len(self.target_of)
-            self.target_of = np.concatenate([self.target_of, np.full(more, -1, np.int64)])
-            self.set_of = np.concatenate([self.set_of, np.zeros(more, np.int64)])
-            self.declared = np.concatenate([self.declared, np.full((more, 2), np.nan)])
-        self.set_of[number] = rule_set
-        self.declared[number] = latency_ms, error_rate
-        return number
+        return self.add_all([name], [(rule_set, latency_ms, error_rate)])
+
+    def add_all(self, more: Sequence[str], terms: Sequence[tuple[int, float, float]]) -> int:
+        """Number of the first of several new names, each with its rule set and what is declared normal."""
+        self.table, first = names.add_all(self.table, more)
+        end = first + len(more)
+        self.names += more
+        self.number.update(zip(more, range(first, end), strict=True))
+        if end > len(self.target_of):
+            room = max(len(self.target_of), end - len(self.target_of))
+            self.target_of = np.concatenate([self.target_of, np.full(room, -1, np.int64)])
+            self.set_of = np.concatenate([self.set_of, np.zeros(room, np.int64)])
+            self.declared = np.concatenate([self.declared, np.full((room, 2), np.nan)])
+        if more:
+            self.set_of[first:end] = [s for s, _, _ in terms]
+            self.declared[first:end] = [(latency, errors) for _, latency, errors in terms]
+        return first
 
 
 def forget(held: State, memory: Memory, before_ms: float, keep: AbstractSet[str]) -> list[tuple[int, str, list[int]]]:

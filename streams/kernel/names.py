@@ -6,12 +6,15 @@ first: most names are compared once and never hashed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel.jit import inlined, lean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Names(NamedTuple):
@@ -82,27 +85,32 @@ def _insert(names: Names, number: int) -> None:
 
 
 @lean
-def _insert_all(names: Names) -> None:
-    for number in range(names.count[0]):
+def _insert_from(names: Names, first: int) -> None:
+    for number in range(first, names.count[0]):
         _insert(names, number)
 
 
 def add(names: Names, name: str) -> tuple[Names, int]:
     """The table with `name` in it, which must be new, and its number; another table where this one was full."""
-    raw = np.frombuffer(name.encode(), np.uint8)
+    return add_all(names, [name])
+
+
+def add_all(names: Names, more: Sequence[str]) -> tuple[Names, int]:
+    """As `add` for names that are all new, each once; the number of the first."""
+    raw = [name.encode() for name in more]
     number = int(names.count[0])
-    end = int(names.start[number]) + len(raw)
-    if number + 2 > len(names.start) or end > len(names.text):
-        grown = fresh(2 * len(names.start), max(2 * len(names.text), 2 * end))
+    at, count = int(names.start[number]), number + len(raw)
+    end = at + sum(map(len, raw))
+    first = number
+    if count + 1 > len(names.start) or end > len(names.text):
+        grown = fresh(max(2 * len(names.start), count), max(2 * len(names.text), 2 * end))
         grown.text[: len(names.text)] = names.text
         grown.start[: len(names.start)] = names.start
-        grown.count[:] = names.count
-        _insert_all(grown)
-        names = grown
-    names.text[end - len(raw) : end] = raw
-    names.start[number + 1] = end
-    names.count[0] = number + 1
-    _insert(names, number)
+        names, first = grown, 0
+    names.text[at:end] = np.frombuffer(b"".join(raw), np.uint8)
+    np.cumsum([at, *map(len, raw)], out=names.start[number : count + 1])
+    names.count[0] = count
+    _insert_from(names, first)
     return names, number
 
 

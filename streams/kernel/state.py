@@ -272,6 +272,13 @@ def keep_row(index: Index, target: int, metric: int, row: int) -> None:
 
 
 @lean
+def keep_rows(index: Index, targets: NDArray[np.int64], metrics: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    """As `keep_row` for each of several."""
+    for i in range(len(rows)):
+        keep_row(index, targets[i], metrics[i], rows[i])
+
+
+@lean
 def copy_index(old: Index, new: Index) -> None:
     """Put every entry of `old` into the empty `new`."""
     for i in range(len(old.key)):
