@@ -106,8 +106,8 @@ def _free_rows(held: State, rows: NDArray[np.int64]) -> None:
 def _free_targets(held: State, idle: NDArray[np.int64]) -> None:
     targets = held.targets
     empty = state.no_target(targets)
-    for column, nothing in zip(targets, empty, strict=True):
-        column[idle] = nothing
+    for field in targets._fields:
+        getattr(targets, field)[idle] = getattr(empty, field)
     for target in idle.tolist():
         held.free_targets[held.clock[state.FREE_TARGETS]] = target
         held.clock[state.FREE_TARGETS] += 1

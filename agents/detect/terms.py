@@ -62,7 +62,7 @@ class Terms:
         for record in self._controls.records("target"):
             there.pop(record.id, None)
         there |= self._controls.live("target")
-        labels = {name: target.all_labels for name, target in there.items()}
+        labels: dict[str, Mapping[str, str]] = {name: target.all_labels for name, target in there.items()}
         rules = self._controls.rules(expand(self._base))
         different = (rules, labels) != (self.rules, self.labels)
         self.rules, self.labels = rules, labels

@@ -109,7 +109,7 @@ def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float
     """Count one value of a series, and learn from it if it is its newest."""
     head, ring = state.clock[HEAD], state.ring
     num = state.series.num[row]
-    pane = np.int64(np.floor(time / panes.PANE_MS))
+    pane = int(np.floor(time / panes.PANE_MS))
     block = row // BLOCK
     told = False
     for tier in range(panes.TIERS):
@@ -163,14 +163,14 @@ def _season(state: State, row: int, time: float, value: float, least: float) -> 
         seasons = state.seasons
         if np.floor(quarter / 4.0) != np.floor(num[HOUR] / 4.0):
             if num[HOUR_COUNT] > 0:
-                past = seasonal.hour_of_week(np.int64(num[HOUR]) * QUARTER_MS)
+                past = seasonal.hour_of_week(int(num[HOUR]) * QUARTER_MS)
                 mean = num[HOUR_SUM] / num[HOUR_COUNT]
                 seasonal.observe(seasons.mean, seasons.weeks, seasons.spread, row, past, mean, least)
                 state.dirty.season[row // BLOCK, past] = 1
                 state.dirty.season[row // BLOCK, seasonal.HOURS] = 1
             num[HOUR_SUM] = num[HOUR_COUNT] = 0.0
         num[HOUR] = quarter
-        middle = np.int64(quarter) * QUARTER_MS + QUARTER_MS // 2
+        middle = int(quarter) * QUARTER_MS + QUARTER_MS // 2
         num[SEASON] = seasonal.expected_at(seasons.mean, seasons.weeks, row, middle)
     if value == value:  # noqa: PLR0124 - not NaN
         num[HOUR_SUM] += value
@@ -261,7 +261,7 @@ def fold(
             now = appended[r]
             if now > state.clock[NOW]:
                 state.clock[NOW] = now
-            head = np.int64(now // panes.PANE_MS)
+            head = now // panes.PANE_MS
             if head > state.clock[HEAD]:
                 panes.advance(state.ring, state.clock[HEAD], head, state.clock[ROWS])
                 state.clock[HEAD] = head

@@ -32,7 +32,7 @@ def _text() -> str:
 _TEXT = _text()
 
 
-class ByText(UserProvidedCacheLocator):  # type: ignore[misc]  # numba ships no types
+class ByText(UserProvidedCacheLocator):
     """Keeps compiled functions in a folder named after the text of this package."""
 
     def get_source_stamp(self) -> str:
@@ -55,11 +55,12 @@ def _folder() -> str:
     return str(folder) if writable else tempfile.mkdtemp(prefix="probestream-compiled-")
 
 
-if not numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR
-    numba.config.CACHE_DIR = _folder()
-numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{ByText.__name__}"
+_config: Any = numba.config  # its entries are made as it is read, so that no stub has them
+if not _config.CACHE_DIR:  # NUMBA_CACHE_DIR
+    _config.CACHE_DIR = _folder()
+_config.CACHE_LOCATOR_CLASSES = f"{__name__}.{ByText.__name__}"
 
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy")
+_compile: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 def njit(function: F) -> F:

@@ -26,7 +26,7 @@ class Names(NamedTuple):
     text: NDArray[np.uint8]
     start: NDArray[np.int64]
     slots: NDArray[np.int64]
-    count: NDArray[np.int64]
+    count: NDArray[np.int64]  # type: ignore[assignment]  # over the method of a tuple, which nobody calls
 
 
 def fresh(names: int = 256, text: int = 8192) -> Names:

@@ -54,7 +54,9 @@ def fresh(records: int, samples: int, size: int) -> Flat:
     return Flat(
         np.zeros(records + 1, np.int64),
         np.zeros(records, np.uint64),
-        *(np.empty(samples, np.int64) for _ in range(3)),
+        np.empty(samples, np.int64),
+        np.empty(samples, np.int64),
+        np.empty(samples, np.int64),
         np.empty(samples),
         np.empty(samples, np.uint8),
         np.empty(samples),
@@ -79,7 +81,8 @@ def _long(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
         at += 1
         value |= (byte & np.uint64(0x7F)) << shift
         if byte < 128:
-            return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at
+            # Of 64 bits either way: what Python calls int is no other once it is compiled.
+            return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at  # type: ignore[return-value]
         shift += np.uint64(7)
     return 0, -1
 

@@ -110,7 +110,7 @@ class State(NamedTuple):
     series: Series
     targets: Targets
     ring: Ring
-    index: Index
+    index: Index  # type: ignore[assignment]  # over the method of a tuple, which nobody calls
     dirty: Dirty
     seasons: Seasons
     sketch: Arena
