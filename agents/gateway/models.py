@@ -75,6 +75,26 @@ class Platform(Model):
     targets: list[str]
 
 
+class SeenCondition(Model):
+    """One condition of a rule, and what it saw when the rule was last decided."""
+
+    text: str
+    value: float | None
+    threshold: float | None
+    holds: bool | None = Field(description="null where that is unknown")
+    count: float
+    window_s: float
+
+
+class Decision(Model):
+    """One decision about an alert, also one that changed nothing."""
+
+    at: str | None
+    reason: str
+    detail: str
+    words: str = Field(description="what the reason means")
+
+
 class Alert(Model):
     """One transition of an alert; where an alert is meant, its latest."""
 
@@ -83,6 +103,7 @@ class Alert(Model):
     state: str
     previous: str
     reason: str
+    words: str = Field(description="what the reason means")
     active: bool
     rule: str
     target: str
@@ -101,6 +122,22 @@ class Alert(Model):
     actor: str
     comment: str
     notify: bool
+    by: str = Field(description="the silence, window or alert that keeps it quiet; empty where nothing does")
+    until: str | None = Field(description="when the snooze, or what keeps it quiet, ends at the earliest")
+    step: int = Field(description="how many steps of its escalation were taken")
+    receivers: list[str] = Field(description="told besides those of the routes, by the escalation")
+    members: list[str] = Field(description="targets of the group for which the rule holds, at most 100")
+    member_count: int
+    member_total: int
+    window_s: float
+    samples: float
+    baseline: float | None
+    score: float | None
+    status: str
+    message: str
+    conditions: list[SeenCondition]
+    rule_version: int
+    decisions: list[Decision] = Field(description="since the transition before; the last one led to this one")
 
 
 class Notification(Model):

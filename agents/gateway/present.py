@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.gateway.alert_log import severity_rank
 from streams.history_queries import ACTIVE, Point
+from streams.life.explain import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -186,6 +187,7 @@ def alert_json(alert: Alert) -> dict[str, Any]:
         "state": alert.state,
         "previous": alert.previous,
         "reason": alert.reason,
+        "words": in_words(alert.reason),
         "active": alert.state in ACTIVE,
         "rule": alert.rule,
         "target": alert.target,
@@ -204,6 +206,22 @@ def alert_json(alert: Alert) -> dict[str, Any]:
         "actor": alert.actor,
         "comment": alert.comment,
         "notify": alert.notify,
+        "by": alert.by,
+        "until": iso(alert.until),
+        "step": alert.step,
+        "receivers": alert.receivers,
+        "members": alert.members,
+        "member_count": alert.member_count,
+        "member_total": alert.member_total,
+        "window_s": alert.window_s,
+        "samples": alert.samples,
+        "baseline": alert.baseline,
+        "score": alert.score,
+        "status": alert.status,
+        "message": alert.message,
+        "conditions": alert.conditions,
+        "rule_version": alert.rule_version,
+        "decisions": [{**d, "at": iso(d["at"]), "words": in_words(d["reason"])} for d in alert.decisions],
     }
 
 

@@ -209,6 +209,55 @@ async def test_acknowledging_in_place(kafka: KafkaSettings, browser: Browser, co
         await expect(third.get_by_role("button", name="Acknowledge")).to_be_visible()
 
 
+async def test_why_nobody_is_told(kafka: KafkaSettings, browser: Browser, complaints: Complaints):
+    """Each alert says who has it in hand, what keeps it quiet and until when, and what it takes down."""
+    port = free_port()
+    seen = {"holds": True, "count": 5.0, "window_s": 60.0}
+    async with writer(kafka) as out, gateway(kafka, port, SHOP) as url:
+        await out.write(
+            alert("quiet", 3, "suppressed", reason="silenced", by="deploy-4711", until=now_ms() + 3_600_000),
+            alert("later", 3, "snoozed", reason="snoozed", actor="ada", comment="tomorrow", until=now_ms() + 3_600_000),
+            alert("loud", 3, "escalated", reason="not_acknowledged_in_time", step=2, receivers=["boss", "cto"]),
+            alert("jumpy", 3, "flapping", reason="flapping"),
+            alert(
+                "host", 2, "firing", annotations={"summary": "host is down", "takes_down": "2: api, shop"},
+                conditions=[
+                    {"text": "up == 0", "value": 0.0, "threshold": 0.0, **seen},
+                    {"text": "mean latency over 1m > 100", "value": None, "threshold": 100.0, **seen, "holds": None},
+                ],
+            ),
+            alert("group", 2, "firing", target="group:all", members=["a", "b"], member_count=2, member_total=3),
+        )  # fmt: skip
+        page = await new_page(browser, complaints)
+        await page.goto(url)
+        await is_live(page)
+        await page.get_by_role("button", name="Show all").click()
+
+        def shown(name: str) -> Any:
+            return page.locator(f'.alert[data-alert="{name}"]')
+
+        await expect(shown("quiet")).to_contain_text(
+            "A silence matches it: it is watched, and nobody is told. (deploy-4711 until"
+        )
+        await expect(shown("later")).to_contain_text("Snoozed by ada until")
+        await expect(shown("later")).to_contain_text(": tomorrow")
+        await expect(shown("loud")).to_contain_text("Nobody acknowledged it in time: step 2, also told: boss, cto")
+        await expect(shown("jumpy")).to_contain_text("It comes and goes, so it is told once")
+        await expect(shown("host")).to_contain_text("takes down 2: api, shop")
+        await expect(shown("group")).to_contain_text("2 of 3 targets")
+        for name in ("host", "group"):
+            await expect(shown(name).locator(".alert-comment")).to_be_hidden()
+        await shown("host").get_by_role("button", name="Details").click()
+        facts = page.locator("#sheet .facts")
+        await expect(facts).to_contain_text("2: api, shop")
+        await expect(facts).to_contain_text("up == 0: 0, holds")
+        await expect(facts).to_contain_text("mean latency over 1m > 100: no value, not known")
+        await page.keyboard.press("Escape")
+        await shown("quiet").get_by_role("button", name="Details").click()
+        await expect(page.locator("#sheet .timeline")).to_contain_text("A silence matches it")
+        await expect(page.locator("#sheet .timeline")).to_contain_text("by deploy-4711")
+
+
 async def test_a_gateway_that_restarts(kafka: KafkaSettings, browser: Browser, complaints: Complaints):
     """Says that it is disconnected, comes back by itself, shows what it missed, and nothing twice."""
     port = free_port()

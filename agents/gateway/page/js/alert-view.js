@@ -5,7 +5,7 @@ import { STATE_WORD } from "./alerts.js";
 import { api } from "./api.js";
 import { timeElement } from "./clock.js";
 import { alertIcon, h, safeHref } from "./dom.js";
-import { clock, condition, duration, parseTime, plural, summary } from "./format.js";
+import { clock, condition, duration, number, parseTime, plural, reach, standing, summary } from "./format.js";
 import { tag } from "./card.js";
 
 export function alertView(id, { store, acknowledgements, openTarget }) {
@@ -55,6 +55,7 @@ class AlertView {
         h("strong", { text: summary(alert) })),
       h("p", { class: "card-labels" }, h("span", { class: "pill", text: alert.severity, data: { severity: alert.severity } }),
         h("span", { class: "pill pill-state", text: STATE_WORD[alert.state] ?? alert.state }), others.map(([key, value]) => tag(key, value))),
+      ...(standing(alert) ? [h("p", { class: "alert-comment", text: standing(alert) })] : []),
       ...(alert.annotations?.description ? [h("p", { class: "alert-description", text: alert.annotations.description })] : []),
       h("dl", { class: "facts" }, [
         ["Target", h("button", { type: "button", class: "link", text: alert.target, on: { click: () => this.openTarget(alert.target) } })],
@@ -63,8 +64,10 @@ class AlertView {
         ["Alerts at", seen?.limit || "–"],
         ["Began", timeElement(alert.began)],
         alert.resolved ? ["Lasted", duration(parseTime(alert.resolved) - parseTime(alert.began))] : ["Since", timeElement(alert.fired ?? alert.began, "for")],
+        reach(alert) && [alert.annotations?.takes_down ? "Takes down" : "Holds for", alert.annotations?.takes_down ?? `${reach(alert)}: ${(alert.members ?? []).join(", ")}`],
+        alert.conditions?.length > 1 && ["Conditions", h("ul", {}, alert.conditions.map(seenCondition))],
         runbook && ["Runbook", h("a", { href: runbook, target: "_blank", rel: "noopener noreferrer", text: runbook })],
-      ].filter(Boolean).map(([name, value]) => h("div", { class: name === "Runbook" ? "is-wide" : null }, h("dt", { text: name }), h("dd", {}, value)))));
+      ].filter(Boolean).map(([name, value]) => h("div", { class: WIDE.has(name) ? "is-wide" : null }, h("dt", { text: name }), h("dd", {}, value)))));
     this.#act(alert);
   }
 
@@ -99,11 +102,18 @@ class AlertView {
   }
 }
 
+const WIDE = new Set(["Runbook", "Takes down", "Holds for", "Conditions"]);
+const HOLDS = new Map([[true, "holds"], [false, "does not hold"]]);
+
+function seenCondition({ text, value, holds }) {
+  return h("li", { text: `${text}: ${value === null ? "no value" : number(value)}, ${HOLDS.get(holds) ?? "not known"}` });
+}
+
 function transition(step) {
   const who = step.actor && step.actor !== "probestream" ? `by ${step.actor}` : "";
   return h("li", { data: { state: step.state } },
     h("strong", { text: STATE_WORD[step.state] ?? step.state }),
-    h("span", { text: [who, step.reason.replace(/_/g, " ")].filter(Boolean).join(" · ") }),
+    h("span", { text: [who, step.words, step.by && `by ${step.by}`].filter(Boolean).join(" · ") }),
     h("small", {}, clock(parseTime(step.at), true), " · ", timeElement(step.at)),
     step.comment ? h("q", { text: step.comment }) : null);
 }

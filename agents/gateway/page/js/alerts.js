@@ -3,7 +3,7 @@
 import { acknowledgeForm, canAcknowledge } from "./acknowledge.js";
 import { setTime, timeElement } from "./clock.js";
 import { alertIcon, arrange, h, setText } from "./dom.js";
-import { condition, plural, summary } from "./format.js";
+import { condition, plural, reach, standing, summary } from "./format.js";
 
 const SHOWN = 5;
 
@@ -63,6 +63,7 @@ class AlertItem {
     this.target = h("button", { type: "button", class: "link", on: { click: () => strip.onTarget(this.alert.target) } });
     this.since = timeElement(null, "for");
     this.condition = h("span", { class: "alert-condition" });
+    this.reach = h("span", { class: "alert-reach" });
     this.comment = h("p", { class: "alert-comment", hidden: true });
     this.problem = h("p", { class: "alert-problem", role: "alert", hidden: true });
     this.acknowledge = h("button", { type: "button", class: "button", text: "Acknowledge", on: { click: () => this.#ask() } });
@@ -71,7 +72,7 @@ class AlertItem {
     this.element = h("li", { class: "alert" }, this.mark,
       h("div", { class: "alert-text" },
         h("p", { class: "alert-line" }, this.summary, this.severity, this.state),
-        h("p", { class: "alert-facts" }, this.rule, h("span", {}, "on ", this.target), h("span", {}, "for ", this.since), this.condition),
+        h("p", { class: "alert-facts" }, this.rule, h("span", {}, "on ", this.target), h("span", {}, "for ", this.since), this.condition, this.reach),
         this.comment, this.problem),
       this.actions);
   }
@@ -92,8 +93,10 @@ class AlertItem {
     setTime(this.since, alert.fired ?? alert.began);
     const seen = condition(alert);
     setText(this.condition, seen ? `${seen.label} ${seen.value}${seen.limit ? ` (alerts at ${seen.limit})` : ""}` : "");
-    const said = alert.state === "acknowledged" ? [alert.actor, alert.comment].filter(Boolean).join(": ") : "";
-    setText(this.comment, said ? `Acknowledged by ${said}` : "");
+    setText(this.reach, reach(alert));
+    this.reach.hidden = !this.reach.textContent;
+    const said = standing(alert);
+    setText(this.comment, said);
     this.comment.hidden = !said;
     const problem = pending && pending.state !== "sending" ? pending.message : "";
     setText(this.problem, problem);

@@ -114,6 +114,27 @@ export function summary(alert) {
   return alert.annotations?.summary || `${alert.rule} on ${alert.target}`;
 }
 
+/** Who has an alert in hand, or why nobody is told of it, in one sentence; empty where it is simply firing. */
+export function standing(alert) {
+  const who = alert.actor && alert.actor !== "probestream" ? alert.actor : "";
+  const until = alert.until ? ` until ${dayClock(parseTime(alert.until))}` : "";
+  const said = alert.comment ? `: ${alert.comment}` : "";
+  switch (alert.state) {
+    case "acknowledged": return who ? `Acknowledged by ${who}${said}` : "";
+    case "snoozed": return `Snoozed${who ? ` by ${who}` : ""}${until}${who ? said : ""}`;
+    case "suppressed": return `${alert.words || "Nobody is told."}${alert.by || until ? ` (${[alert.by, until.trim()].filter(Boolean).join(" ")})` : ""}`;
+    case "escalated": return `Nobody acknowledged it in time: step ${alert.step}${alert.receivers?.length ? `, also told: ${alert.receivers.join(", ")}` : ""}`;
+    case "flapping": return "It comes and goes, so it is told once, and then not until it is steady.";
+    default: return "";
+  }
+}
+
+/** What falls with an alert's target, or which targets of a group it is about; empty where neither is the case. */
+export function reach(alert) {
+  if (alert.annotations?.takes_down) return `takes down ${alert.annotations.takes_down}`;
+  return alert.member_total ? `${alert.member_count} of ${plural(alert.member_total, "target")}` : "";
+}
+
 /** "1 target", "2 targets". */
 export function plural(count, word) {
   return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
