@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents.alert.intake import Intake
-    from agents.alert.lives import Lives
+    from streams.alerting.lives import Lives
     from streams.life import Life
 
 log = logging.getLogger("probestream.alert")

@@ -12,7 +12,7 @@ from streams import groups
 from streams.partition import partition_of
 
 if TYPE_CHECKING:
-    from agents.alert.terms import Terms
+    from streams.alerting.terms import Terms
     from streams.kafka import KafkaSettings
 
 log = logging.getLogger("probestream.alert")

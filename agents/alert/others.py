@@ -13,6 +13,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import Alert, DecodeError, decode
+from streams.alerting.composites import standing_of
 from streams.composites import Standing
 from streams.kafka import KafkaSettings, consumer_options
 from streams.life import ACTIVE
@@ -69,11 +70,3 @@ def _in_entry(value: bytes | None) -> Standing | None:
         return None
     names = ("id", "number", "rule", "target", "labels", "severity", "state", "began")
     return Standing(**{n: life[n] for n in names}, at=life["listed_at"], turned=life["fired"] or life["since"])
-
-
-def standing_of(alert: Alert) -> Standing:
-    """Where an alert stands after a transition."""
-    return Standing(
-        alert.id, alert.number, alert.rule, alert.target, alert.labels, alert.severity, alert.state, alert.began,
-        alert.at, alert.resolved or alert.fired or alert.at,
-    )  # fmt: skip

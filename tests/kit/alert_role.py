@@ -11,10 +11,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from agents.alert import flush, restore, worker
-from agents.alert.others import _in_entry, standing_of
+from agents.alert.others import _in_entry
 from agents.alert.worker import Worker
 from schemas import Alert, Control, Finding, decode, encode
 from streams import groups
+from streams.alerting.composites import standing_of
 from streams.kafka import KafkaSettings
 from streams.life import LifeDefaults
 from streams.partition import partition_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.alert.composites import Composites
 from streams import composites
+from streams.alerting.composites import Composites
 from streams.composites import Standing
 from streams.rules import Rule
 
