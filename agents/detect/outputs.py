@@ -3,68 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schemas import Finding, Health, Rollup
+from schemas import Health, Rollup
 from streams.blocks import pane_of_slot
+from streams.findings import finding
 from streams.kernel import judge, panes, state
 from streams.kernel.state import BLOCK
-from streams.rules.describe import describe
 
 if TYPE_CHECKING:
-    from streams.fold import Change, Fold
+    from streams.fold import Fold
+
+__all__ = ["STATUS", "due_health", "finding", "health", "metric_rows", "rollup_key", "rollups"]
 
 STATUS = ("healthy", "degraded", "unhealthy", "unknown")
-_HOLDS = (False, True, None)
 _UNTOLD, _TOLD = 1, 2  # in Dirty.unrolled
-
-
-def finding(fold: Fold, change: Change, version: int = 0) -> Finding:
-    """The finding of `change`, by this version of its rule."""
-    rule, conditions = fold.rules[change.rule], fold.conditions
-    own = fold.schedules.conditions_of(change.rule)
-    code, message = change.text
-    value, count, _ = change.seen[0] if change.seen else (math.nan, 0.0, 2)
-    return Finding(
-        target=change.name or fold.name_of(change.target),
-        rule=rule.name,
-        holds=change.holds,
-        time=change.time,
-        severity=rule.severity,
-        metric=rule.metric,
-        aggregate=rule.aggregate,
-        operator=rule.operator,
-        threshold=float(conditions.threshold[own[0]]) if own else 0.0,
-        value=value,
-        window_s=_window(fold, own[0]) if own else 0.0,
-        count=count,
-        baseline=_known(change.baseline),
-        score=_known(change.score),
-        status=code,
-        message=message,
-        source_partition=fold.partition,
-        source_offset=change.offset,
-        rule_version=version,
-        conditions=[_condition(fold, c, seen) for c, seen in zip(own, change.seen, strict=True)],
-    )
-
-
-def _condition(fold: Fold, c: int, seen: tuple[float, float, int]) -> dict[str, Any]:
-    return {
-        "text": describe(fold.conditions, c),
-        "value": seen[0],
-        "threshold": float(fold.conditions.threshold[c]),
-        "holds": _HOLDS[seen[2]],
-        "count": seen[1],
-        "window_s": _window(fold, c),
-    }
-
-
-def _window(fold: Fold, c: int) -> float:
-    window = float(fold.conditions.window_s[c])
-    return 0.0 if math.isnan(window) else window
 
 
 def _known(value: float) -> float | None:
