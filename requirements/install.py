@@ -75,7 +75,10 @@ def main():
     began = time.time()
     print("compiling the arithmetic of detection, once: up to a minute", flush=True)
     done = subprocess.run(
-        [str(VENV / "bin" / "python"), "-m", "streams.warm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [str(VENV / "bin" / "python"), "-m", "streams.warm"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     if done.returncode:
         fail(done.stdout[-2000:] + "\nThe packages are there, but detection cannot be compiled.")
