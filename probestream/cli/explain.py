@@ -55,7 +55,8 @@ async def _ask(session: Session, name: str, when: float | None, now: float, limi
     from streams.explain.log import Log  # noqa: PLC0415
 
     setup = setup_of(session.config)
-    await ask.prepare()
+    if when is not None or not ask.is_id(name):
+        await ask.prepare()
     try:
         async with asyncio.timeout(limit), Log(session.kafka) as log:
             controls = await session.client.refresh()

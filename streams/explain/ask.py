@@ -60,12 +60,17 @@ class Bounds:
     most_records: int = 2_000_000
 
 
+def is_id(text: str) -> bool:
+    """Whether a text may be an alert's id, or how one begins."""
+    return _ID.fullmatch(text) is not None
+
+
 async def explain(
     log: Log, controls: Controls, setup: Setup, subject: str, now: float, bounds: Bounds | None = None
 ) -> AlertStory | TargetStory:
     """The story of a target as it is now, or of an alert by its id, whichever `subject` is. Raises UnknownError."""
     named = any(t.name == subject for t in setup.targets)
-    if named or not _ID.fullmatch(subject):
+    if named or not is_id(subject):
         return await explain_target(log, controls, setup, subject, now, bounds)
     try:
         return await explain_alert(log, controls, setup, subject, now)

@@ -175,7 +175,7 @@ def _silence(asked: Asked, rules: Sequence[RuleStory]) -> str:
     if looking is None:
         return "no alert of it was active; which values its rules saw is not on the log"
     if not applying:
-        return f"none of the {len(rules)} rules applies to it"
+        return f"no rule applies to it, of {len(rules)} that there {'was' if len(rules) == 1 else 'were'}"
     held = next((r for r in applying if r.holds), None)
     if held is not None:
         return f"of this: {held.rule} {held.said}"
@@ -190,7 +190,8 @@ def _nearest(rules: Sequence[RuleStory]) -> str:
     """One rule that did not hold, as an example: the most severe of those that know their values."""
     known = [r for r in rules if any(c.holds is False for c in r.conditions)] or list(rules)
     rule = min(known, key=lambda r: _RANK.get(r.severity, 2))
-    others = f" ({len(rules) - 1} more rules: see below)" if len(rules) > 1 else ""
+    more = len(rules) - 1
+    others = f" ({more} more rule{'s' if more > 1 else ''}: see below)" if more else ""
     return f"for {rule.rule}, {words.why_not(rule.conditions) or rule.said}{others}"
 
 

@@ -96,7 +96,7 @@ class System:
         }
         done = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-m", "probestream", *arguments], env=env, cwd=self.folder,
-            capture_output=True, text=True, timeout=90, check=False,
+            capture_output=True, text=True, timeout=150, check=False,
         )  # fmt: skip
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr

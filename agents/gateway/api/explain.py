@@ -51,7 +51,8 @@ async def explain(
         raise ApiError(400, "bad_request", f"at: {error}") from error
     # The kernel, which a gateway has no use for otherwise: read when it is first asked for.
     ask = await asyncio.to_thread(importlib.import_module, "streams.explain.ask")
-    await ask.prepare()
+    if target is not None:
+        await ask.prepare()
     story: AlertStory | TargetStory
     try:
         async with asyncio.timeout(_LIMIT_S), gateway.explain_slots, ask.Log(gateway.kafka) as log:
