@@ -67,8 +67,8 @@ CONTROL = Topic(
     "control",
     "kind/id",
     None,
-    ("gateway", "cli", "supervisor"),
-    ("detect", "alert", "gateway"),
+    ("gateway", "cli", "supervisor", "alert"),
+    ("probe", "detect", "alert", "gateway"),
     spread=False,
     compacted=True,
 )
