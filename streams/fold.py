@@ -7,7 +7,7 @@ to the last bit, whoever reads it, however often, and in however many pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
-_HEADER = np.frombuffer(encode(SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[]))[:HEADER_BYTES], np.uint8)
+_HEADER = np.frombuffer(
+    encode(SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[]))[:HEADER_BYTES], np.uint8
+)
 _ROOM = 4096  # changes that one call of the kernel may bring
 _MOST_METRICS = 50_000
 _MOST_METRIC_NAME = 200
@@ -112,7 +114,7 @@ class Fold:
         rules: tuple[Rule, ...],
         conditions: Conditions,
         admission: Admission,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
         *,
         quantiles: bool = True,
     ) -> None:
@@ -303,7 +305,9 @@ class Fold:
             batch = decode(record.value, SampleBatch)
             check(batch, self.limits.most_samples)
             if len(self.metric_names) + len(batch.metrics) > _MOST_METRICS:
-                raise BatchError("too_many_metrics", f"over {_MOST_METRICS} names of metrics in a partition")
+                raise BatchError(  # noqa: TRY301 - told as the others are
+                    "too_many_metrics", f"over {_MOST_METRICS} names of metrics in a partition"
+                )
         except (DecodeError, BatchError) as error:
             outcome.refused.append(Refused(record, Refusal(error.reason, str(error))))
             self._empty(record, outcome)
@@ -454,9 +458,7 @@ class Fold:
         if verdict == kernel.LATE:
             behind = self.limits.lateness_ms / 1000
             return Refusal("late_sample", f"more than {behind:g} s behind the broker's clock: first of {target}")
-        return Refusal(
-            "bad_value", f"time not finite, latency negative, or a value beyond reason: first of {target}"
-        )
+        return Refusal("bad_value", f"time not finite, latency negative, or a value beyond reason: first of {target}")
 
     def _forget(self, record: Record, outcome: Outcome) -> None:
         """Give up targets that were silent for long, and tell that their rules hold no more."""
@@ -525,7 +527,7 @@ class Fold:
                     seen.append((float(value), float(count), int(self.state.targets.truth[target, c])))
                 base, z = float(judge.normal(self.state, row)), float(self.state.series.num[row, state.Z])
                 found.append(
-                    Change(rule, target, True, self.offset, time, base, z, seen, self.text.get(target, ("", "")))  # noqa: FBT003
+                    Change(rule, target, True, self.offset, time, base, z, seen, self.text.get(target, ("", "")))
                 )
         return found
 
@@ -600,7 +602,8 @@ def _looks(conditions: Conditions) -> NDArray[np.uint8]:
     """When each rule is to be looked at; never where it has no conditions of its own."""
     looks = np.zeros(len(conditions.names), np.uint8)
     for rule in range(len(looks)):
-        own = {int(conditions.kind[c]) for c in conditions.tokens[conditions.start[rule] : conditions.start[rule + 1]] if c >= 0}
+        tokens = conditions.tokens[conditions.start[rule] : conditions.start[rule + 1]]
+        own = {int(conditions.kind[c]) for c in tokens if c >= 0}
         if own:
             looks[rule] = judge.BY_STATUS if own & {kinds.STATUS, kinds.PREVIOUS} else judge.BY_SAMPLE
             if own & kinds.TIMED:

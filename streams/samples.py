@@ -21,7 +21,7 @@ class BatchError(ValueError):
         self.reason = reason
 
 
-def check(batch: SampleBatch, most: int) -> None:
+def check(batch: SampleBatch, most: int) -> None:  # noqa: C901 - a line a thing that may be wrong
     """Raise BatchError where the arrays of `batch` do not fit together, or it holds over `most` samples."""
     n = len(batch.target)
     if n > most:
@@ -36,9 +36,7 @@ def check(batch: SampleBatch, most: int) -> None:
     for metric in batch.metrics:
         name, values = metric["name"], metric["value"]
         if len(name) > MOST_METRIC_NAME:
-            raise BatchError(
-                "malformed_batch", f"a metric name of {len(name)} characters; {MOST_METRIC_NAME} at most"
-            )
+            raise BatchError("malformed_batch", f"a metric name of {len(name)} characters; {MOST_METRIC_NAME} at most")
         if not name or len(values) != n:
             raise BatchError("malformed_batch", f"{n} targets but {len(values)} entries in metric {name!r}")
     for detail in batch.details:

@@ -39,4 +39,4 @@ def warm() -> float:
 
 
 if __name__ == "__main__":
-    print(f"compiled in {warm():.1f} s")
+    print(f"compiled in {warm():.1f} s")  # noqa: T201 - a command

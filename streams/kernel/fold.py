@@ -10,10 +10,10 @@ from streams.kernel.jit import inlined, lean
 from streams.kernel.judge import BY_SAMPLE, BY_STATUS, BY_TIME, Changes, Rules, has_room, judge
 from streams.kernel.scan import Flat
 from streams.kernel.state import (
-    BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, DEGRADED, DUPLICATES, ERROR_BASELINE, FAILURES, FLAT, FORECAST, FREE_ROWS,
-    FREE_TARGETS, HEAD, HEALTHY, HOUR, HOUR_COUNT, HOUR_SUM, LATE_PANES, LIVE, MAIN, NAME, NOW, OK, OK_AT, PREVIOUS, PROBES,
-    ROBUST, ROWS, SKETCHED, RULE_SET, SEASON, SEEN_AT, SINCE, STATUS, TARGETS, TEXT, TICKED, TIME, UNHEALTHY, UNTOLD, VALUE,
-    WARNS, Z, State, find_row, keep_row,
+    BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, DEGRADED, DUPLICATES, ERROR_BASELINE, FAILURES,
+    FLAT, FORECAST, FREE_ROWS, FREE_TARGETS, HEAD, HEALTHY, HOUR, HOUR_COUNT, HOUR_SUM, LATE_PANES, LIVE, MAIN, NAME,
+    NOW, OK, OK_AT, PREVIOUS, PROBES, ROBUST, ROWS, RULE_SET, SEASON, SEEN_AT, SINCE, SKETCHED, STATUS, TARGETS, TEXT,
+    TICKED, TIME, UNHEALTHY, UNTOLD, VALUE, WARNS, Z, State, find_row, keep_row,
 )  # fmt: skip
 
 LATENCY_FLOOR_MS = 2.0
@@ -293,7 +293,8 @@ def fold(
             if time <= appended[r] - lateness_ms:
                 verdict[i] = LATE
                 continue
-            if state.clock[ROWS] + 1 + columns > len(state.series.num) or state.clock[TARGETS] >= len(state.targets.num):
+            rows, targets = state.clock[ROWS] + 1 + columns, state.clock[TARGETS]
+            if rows > len(state.series.num) or targets >= len(state.targets.num):
                 return GROW, r, i
             if not has_room(rules, out):
                 return FULL, r, i

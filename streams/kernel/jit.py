@@ -88,6 +88,6 @@ _compile_inlined: Any = numba.njit(**_LEAN, forceinline=True)
 
 
 def inlined(function: F) -> F:
-    """As `lean`, for a function that is put into its caller: handing over a state of forty arrays costs more than it."""
+    """As `lean`, for what is put into its caller: handing over a state of forty arrays costs more than it does."""
     compiled: F = _compile_inlined(function)
     return compiled

@@ -11,8 +11,9 @@ from streams.kernel import baseline, forecast, kinds, panes, sketch, surprise
 from streams.kernel.jit import inlined, lean
 from streams.kernel.panes import LEAST, MOST
 from streams.kernel.state import (
-    BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, ERROR_BASELINE, FAILURES, FALSE, FLAT, FORECAST, HEAD,
-    MAIN, NOW, OK, OK_AT, PREVIOUS, ROBUST, RULE_SET, SEASON, SEEN_AT, SKETCHED, STATUS, TRUE, UNSURE, VALUE, WARNS, Z, State,
+    BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, ERROR_BASELINE, FAILURES, FALSE, FLAT, FORECAST,
+    HEAD, MAIN, NOW, OK, OK_AT, PREVIOUS, ROBUST, RULE_SET, SEASON, SEEN_AT, SKETCHED, STATUS, TRUE, UNSURE, VALUE,
+    WARNS, Z, State,
 )  # fmt: skip
 
 MOST_TOKENS = 256
@@ -85,9 +86,9 @@ def has_room(rules: Rules, out: Changes) -> bool:
 def normal(state: State, row: int) -> float:
     """Baseline of a row: declared, else by hour of the week, else learnt; NaN in the grace period."""
     num = state.series.num[row]
-    if num[DECLARED] == num[DECLARED]:  # noqa: PLR0124 - not NaN
+    if num[DECLARED] == num[DECLARED]:
         return num[DECLARED]
-    if num[SEASON] == num[SEASON]:  # noqa: PLR0124
+    if num[SEASON] == num[SEASON]:
         return num[SEASON]
     if num[BASELINE + baseline.SEEN] >= baseline.GRACE:
         return num[BASELINE + baseline.MEAN]
@@ -137,7 +138,7 @@ def value_of(state: State, rules: Rules, c: int, target: int, row: int) -> tuple
             if kind == kinds.RATIO:
                 found /= normal(state, row)
             return found, panes.window(state.ring, row, w)[2]
-        if kind == kinds.MIN or kind == kinds.MAX:  # noqa: PLR1714 - compiled
+        if kind == kinds.MIN or kind == kinds.MAX:
             panes.close(state.ring, row, head)
             field = LEAST if kind == kinds.MIN else MOST
             return panes.extreme(state.ring, row, w, head, field), panes.window(state.ring, row, w)[2]
@@ -251,7 +252,7 @@ def judge(
     stack: NDArray[np.uint8],
     look: int,
 ) -> None:
-    """Judge every rule of `target` that is looked at now; append those that changed to `out`, which has room for them all.
+    """Judge every rule of `target` that is looked at now; append those that changed to `out`, which has room for all.
 
     No value, or too few samples, changes nothing: what is not known can neither begin nor end an episode.
     """

@@ -32,8 +32,11 @@ class Names(NamedTuple):
 def fresh(names: int = 256, text: int = 8192) -> Names:
     """An empty table with room for `names` names of `text` bytes in all."""
     return Names(
-        np.zeros(text, np.uint8), np.zeros(names + 1, np.int64), np.zeros(_slots_for(names), np.int64), np.zeros(1, np.int64)
-    )  # fmt: skip
+        np.zeros(text, np.uint8),
+        np.zeros(names + 1, np.int64),
+        np.zeros(_slots_for(names), np.int64),
+        np.zeros(1, np.int64),
+    )
 
 
 def _slots_for(names: int) -> int:

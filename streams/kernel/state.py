@@ -97,9 +97,10 @@ class Seasons(NamedTuple):
 
 
 class State(NamedTuple):
-    """All of it. `layout` is where in Series.num the cells of ROBUST, CHANGE, FLAT, FORECAST begin, -1: nowhere; and,
-    for SKETCHED, how many panes of 10 s the sketches keep, -1: there are none.
+    """All of it.
 
+    `layout` is where in Series.num the cells of ROBUST, CHANGE, FLAT, FORECAST begin, -1: nowhere; and, for SKETCHED,
+    how many panes of 10 s the sketches keep, -1: there are none.
     `free_rows` and `free_targets` are stacks of what was given up; the clock knows their heights.
     """
 

@@ -201,7 +201,7 @@ async def test_every_pane_of_a_backlog_becomes_a_rollup(kafka):
         await producer.send(topic, encode(batch), partition=0, timestamp_ms=at)
     await producer.stop()
     async with reading(own_time, ROLLUPS) as seen, role(own_time):
-        wanted = dict.fromkeys(range(begin, begin + 2_900_000, 10_000), [1])
+        wanted = {at: [1] for at in range(begin, begin + 2_900_000, 10_000)}
         await until(lambda: {r.pane_start: r.count for r in seen[ROLLUPS] if r.pane_ms == 10_000} == wanted)
 
 

@@ -101,6 +101,8 @@ def _add_raw(table, raw):
     """`names.add` of bytes that need not be UTF-8."""
 
     class Raw(str):
+        __slots__ = ()
+
         def encode(self):
             return raw
 

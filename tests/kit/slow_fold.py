@@ -72,7 +72,7 @@ class SlowFold:
         self.now, past = max(self.now, now), self.head
         self.head = self.now // 10_000
         if self.head > past:
-            for name, target in self.targets.items():
+            for name in self.targets:
                 some = self.judge(name, self.by_time, offset, now)
                 found += some
                 if some:

@@ -458,17 +458,16 @@ def test_configured_target_is_not_forgotten():
 
 def test_million_names_that_come_and_go_take_the_room_of_those_that_are_there():
     """A million names, each seen once, with a clock that moves: rows are used again and memory does not grow with names."""
-    one, offset = fold([rule("down", value=1)], limits=silent_for(2 * HOUR), most=100_000), 0
+    one = fold([rule("down", value=1)], limits=silent_for(2 * HOUR), most=100_000)
     cpu, batches, per = {"cpu": [1.0] * 1000}, 1000, 1000
     before, told_ceased, held = 0, 0, 0
     for k in range(batches):
         now = START + k * HOUR // 10
         rows = [(f"pod-{k}-{i}", now, i > 0, 1.0) for i in range(per)]
-        outcome = one.take([record(offset, now, *rows, metrics=cpu if k % 100 == 0 else {})])
+        outcome = one.take([record(k, now, *rows, metrics=cpu if k % 100 == 0 else {})])
         assert not outcome.refused
         held += sum(c.holds for c in outcome.changes)
         told_ceased += sum(not c.holds for c in outcome.changes)
-        offset += 1
         if k == 400:
             before = psutil.Process().memory_info().rss
     assert len(one.memory.names) == one.targets < 35_000
@@ -584,15 +583,14 @@ def test_grows_in_the_middle_of_a_record_as_if_it_had_always_been_large():
 
 def test_metrics_beyond_reason_are_refused():
     """No more than 500 metrics in a batch; a partition that knows 50,000 names refuses further ones and goes on with those."""
-    one, offset = fold(), 0
+    one = fold()
     many = {f"m{i}": [1.0] for i in range(501)}
     assert refused(one.take([record(0, START, ("t", START, True, 1.0), metrics=many)])) == [
         (0, "oversized_batch", None)
     ]
     for k in range(99):
-        offset += 1
         some = {f"k{k}-{i}": [] for i in range(500)}
-        assert not one.take([record(offset, START, metrics=some)]).refused
+        assert not one.take([record(k + 1, START, metrics=some)]).refused
     last = {f"k99-{i}": [] for i in range(500)}
     assert [r for _, r, _ in refused(one.take([record(200, START, metrics=last)]))] in (["too_many_metrics"], [])
     assert len(one.metric_names) <= 50_000
