@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -140,16 +141,21 @@ def measure(bootstrap: str, args: Any, folder: Path) -> dict[str, Any]:
         "--from", f"{args.days:g}d", "--format", "json", "--output", str(out), "--data", str(folder / "none"),
         *(["--jobs", str(args.jobs)] if args.jobs else []),
     ]  # fmt: skip
-    began = time.perf_counter()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True)
-    took = time.perf_counter() - began
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     report = json.loads(out.read_text())
     if report["log"]["samples"] != samples:
         sys.exit(f"{samples} samples were written, {report['log']['samples']} read")
     alerts = len(report["alerts"])
-    print(f"{took:.1f} s, {samples / took / 1e6:.2f} million samples/s; {alerts:,} alerts", flush=True)
+    print(
+        f"{took:.1f} s, {samples / took / 1e6:.2f} million samples/s, {worked:.1f} s of processors; {alerts:,} alerts",
+        flush=True,
+    )
     return {
         "benchmark": "backtest", "samples": samples, "bytes": size, "seconds": round(took, 2),
+        "processor_seconds": round(worked, 2),
         "samples_per_second": round(samples / took), "alerts": alerts,
     }  # fmt: skip
 

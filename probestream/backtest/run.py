@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from streams.control import Controls
 from streams.dependencies import Dependencies
 from streams.fold import Limits
 from streams.instants import iso
+from streams.kernel import kinds
 from streams.replay import Alerting, Terms, terms_of
 from streams.rules import expand
 from streams.rules.compile import compile_rules
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from probestream.backtest.labels import Label
     from probestream.backtest.log import Log, Part
     from probestream.config import Config
+    from streams.compiled import Conditions
     from streams.rules import Rule
 
 LEAST_WARM_UP_S = 3600.0
@@ -142,12 +144,20 @@ def _warm_up(asked: Asked) -> float:
 
 
 def _terms(config: Config, rules: tuple[Rule, ...], partitions: int) -> Terms:
-    detect_ = config.detect
-    made = terms_of(rules, config.targets, partitions, accept=detect_.unknown_targets == "accept")
-    limits = Limits(detect_.future * 1000, detect_.lateness * 1000, detect_.max_batch, detect_.forget_after * 1000)
-    return Terms(
-        made.rules, made.labels, partitions, made.accept, made.declared, limits, detect_.max_targets, detect_.quantiles
+    limits = config.detect
+    made = terms_of(rules, config.targets, partitions, accept=limits.unknown_targets == "accept")
+    return replace(
+        made,
+        limits=Limits(limits.future * 1000, limits.lateness * 1000, limits.max_batch, limits.forget_after * 1000),
+        most_targets=limits.max_targets,
+        # They take half the time, and nobody but a rule would see them here.
+        quantiles=limits.quantiles and _asks_quantiles(compile_rules(made.rules)),
     )
+
+
+def _asks_quantiles(conditions: Conditions) -> bool:
+    of_ratio = (conditions.kind == kinds.RATIO) & (conditions.param >= 0)
+    return bool(((conditions.kind == kinds.QUANTILE) | of_ratio).any())
 
 
 def _in_force(config: Config, controls: Sequence[tuple[float, Control]]) -> tuple[Rule, ...]:
