@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from probestream.backtest.picture import ms, picture
+from probestream.backtest.picture import drawn, picture
 from probestream.backtest.span import Nights, Span
 from probestream.backtest.table import clock
 from streams.units import human
@@ -80,9 +80,9 @@ def _span(of: Mapping[str, Any]) -> str:
 
 
 def _nights(told: Mapping[str, Any]) -> list[tuple[float, float]]:
-    nights, asked = told["nights"], told["asked"]
+    nights = told["nights"]
     own = Nights.of(f"{nights['from']}-{nights['to']}", nights["zone"])
-    return [(a, b) for _, a, b in own.within(Span(ms(asked["from"]), ms(asked["to"])))]
+    return [(a, b) for _, a, b in own.within(Span(*drawn(told)))]
 
 
 def _cards(told: Mapping[str, Any]) -> str:

@@ -26,8 +26,14 @@ def ms(text: str) -> float:
     return datetime.fromisoformat(text).timestamp() * 1000.0
 
 
+def drawn(told: Mapping[str, Any]) -> tuple[float, float]:
+    """From when to when there is something to draw: what was asked for, as far as the log has it."""
+    asked, log = told["asked"], told["log"]
+    return max(ms(asked["from"]), ms(log["from"])), min(ms(asked["to"]), ms(log["to"]))
+
+
 def rows(told: Mapping[str, Any], other: Mapping[str, Any] | None) -> list[Row]:
-    """A row for each rule and target with something to show, rules with most alerts first."""
+    """A row for each rule and target with something to show: critical rules first, then those with most alerts."""
     end = ms(told["asked"]["to"])
     found: dict[tuple[str, str], tuple[list[Bar], list[tuple[float, float]]]] = {}
     severity = {r["rule"]: r["severity"] for r in told["rules"]}
@@ -45,7 +51,7 @@ def rows(told: Mapping[str, Any], other: Mapping[str, Any] | None) -> list[Row]:
     size: dict[str, int] = {}
     for (rule, _), (bars, _) in found.items():
         size[rule] = size.get(rule, 0) + len(bars)
-    order = sorted(found, key=lambda k: (-size[k[0]], k[0], -len(found[k][0]), k[1]))
+    order = sorted(found, key=lambda k: (severity.get(k[0]) != "critical", -size[k[0]], k[0], -len(found[k][0]), k[1]))
     return [(rule, target, *found[rule, target]) for rule, target in order]
 
 
@@ -57,7 +63,7 @@ def _class(state: str, severity: str) -> str:
 
 def picture(told: Mapping[str, Any], other: Mapping[str, Any] | None, nights: Sequence[tuple[float, float]]) -> str:
     """The SVG; colours come from classes, so that a page may have them light or dark. `nights` are in ms."""
-    begin, end = ms(told["asked"]["from"]), ms(told["asked"]["to"])
+    begin, end = drawn(told)
     every = rows(told, other)
     some = every[:MOST_ROWS]
     heads = len({rule for rule, _, _, _ in some})
