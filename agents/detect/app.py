@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agents.detect.memory import return_what_is_freed
 from agents.detect.terms import follow
 from agents.detect.worker import Worker
 from agents.watchdog import watch
@@ -36,6 +38,7 @@ async def run(
     ready: Callable[[], None],
 ) -> None:
     """Detect until `stop`. Raises where only a restart from the state helps."""
+    return_what_is_freed()
     worker = Worker(kafka, settings, targets, rules)
     app = make_app(kafka, "detect", worker.restored, bundles=(SAMPLES,))
     worker.consumer = lambda: app.consumer
@@ -61,6 +64,9 @@ async def run(
     # Compiling takes seconds at the very first start: not while partitions are ours and wait.
     took = await asyncio.to_thread(warm)
     log.info("compiled code is ready after %.1f s", took)
+    # What is there by now stays: looking through all of it for garbage, time and again, would keep samples waiting.
+    gc.collect()
+    gc.freeze()
     await worker.start()
     tasks = [
         asyncio.create_task(_commit_by_timer(worker, failed)),
@@ -99,7 +105,7 @@ async def _retell(worker: Worker) -> None:
     """Tell again what holds, now and then: the next commit sends it."""
     while True:
         await asyncio.sleep(RETELL_EVERY_S)
-        worker.retell()
+        await worker.retell()
 
 
 async def _control(worker: Worker, kafka: KafkaSettings, failed: asyncio.Event) -> None:

@@ -30,7 +30,9 @@ FINDINGS = Counter("probestream_detect_findings_total", "Findings told: rules th
 COMMITS = Counter("probestream_detect_commits_total", "Commits of the state.")
 COMMIT_SECONDS = Histogram("probestream_detect_commit_seconds", "Time a commit took, all in all.", buckets=_SECONDS)
 COMMIT_HELD = Histogram(
-    "probestream_detect_commit_held_seconds", "Time for which a commit kept samples waiting.", buckets=_SECONDS
+    "probestream_detect_commit_held_seconds",
+    "Time for which a commit kept samples waiting, by partition.",
+    buckets=_SECONDS,
 )
 STATE_BYTES = Counter("probestream_detect_state_bytes_total", "Bytes of state written.")
 REBALANCES = Counter("probestream_detect_rebalances_total", "How often partitions were taken away to be shared anew.")

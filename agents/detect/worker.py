@@ -30,6 +30,7 @@ from streams.admission import Admission
 from streams.fold import Fold, Limits
 from streams.groups import finding_key
 from streams.kafka import KafkaSettings, close, producer_options
+from streams.kernel import state
 from streams.partition import partition_of
 from streams.rules.compile import compile_rules
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
@@ -48,6 +49,8 @@ log = logging.getLogger("probestream.detect")
 TICK_EVERY_S = 5.0
 _TICK = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], latency_ms=[]))
 _HEALTH_PER_COMMIT = 2000
+_HEALTH_AT_ONCE = 25
+_FINDINGS_AT_ONCE = 25
 _PIECE_BYTES = 1 << 20
 _COMMIT_SHARE = 10.0
 # A backlog is read in pieces of a minute, and what is over is told between them: after five its panes are used again.
@@ -280,14 +283,21 @@ class Worker:
             topic, key, value, partition = self._out.popleft()
             self._sends.append(await self._producer.send(topic, value=value, key=key, partition=partition))
 
-    def retell(self) -> None:
+    async def retell(self) -> None:
         """Line up a finding for every rule that holds: whoever missed one, or had no such rule yet, hears of it."""
-        for fold in self.folds.values():
+        for fold in list(self.folds.values()):
             if fold.offset < 0:
                 continue
-            for change in fold.held():
-                if self._known(fold.name_of(change.target)):
-                    self._tell_finding(fold, change)
+            found = fold.held()
+            for at in range(0, len(found), _FINDINGS_AT_ONCE):
+                if self.folds.get(fold.partition) is not fold:
+                    break
+                for change in found[at : at + _FINDINGS_AT_ONCE]:
+                    # It may have ceased while others were told; that was told, and must stay the last word.
+                    still = _lives(fold, change.target) and fold.state.targets.holds[change.target, change.rule]
+                    if still and self._known(fold.name_of(change.target)):
+                        self._tell_finding(fold, change)
+                await self._pause()
 
     async def tick(self) -> None:
         """Let time pass in partitions where nothing comes: an empty batch, which the broker gives its time."""
@@ -297,14 +307,30 @@ class Worker:
                 self._read_at[partition] = now
                 await self._producer.send(self._source, value=_TICK, partition=partition)
 
-    def _tell_state(self, now: float) -> None:
-        for fold in self.folds.values():
+    async def _tell_state(self, now: float) -> None:
+        """Line up health and rollups, some at a time: what is told of samples must not wait for it."""
+        for fold in list(self.folds.values()):
             due = outputs.due_health(fold, now, self.settings.health_every * 1000, _HEALTH_PER_COMMIT)
             rows = outputs.metric_rows(fold, due)
-            for target in due:
-                told = outputs.health(fold, target, rows)
-                self._tell(HEALTH, told.target, told, fold.partition)
-            self._tell_rollups(fold, now)
+            for at in range(0, len(due), _HEALTH_AT_ONCE):
+                if self.folds.get(fold.partition) is not fold:
+                    break  # another fold has its state, and numbers its targets anew
+                began = time.perf_counter()
+                for target in due[at : at + _HEALTH_AT_ONCE]:
+                    if _lives(fold, target):
+                        told = outputs.health(fold, target, rows)
+                        self._tell(HEALTH, told.target, told, fold.partition)
+                self.commit_cost_s += time.perf_counter() - began
+                await self._pause()
+            if self.folds.get(fold.partition) is fold:
+                self._tell_rollups(fold, now)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Let go of what is lined up, and let samples in."""
+        async with self._out_lock:
+            await self._drain()
+        await asyncio.sleep(0)
 
     def _tell_rollups(self, fold: Fold, now: float) -> None:
         for rollup in outputs.rollups(fold, now):
@@ -313,24 +339,21 @@ class Worker:
     async def commit(self) -> None:
         """Wait until everything told is stored, write the state, let the records go."""
         async with self._commit_lock:
-            entered = began = time.perf_counter()
-            self._tell_state(now_ms())
-            self.commit_cost_s = time.perf_counter() - began
+            entered = time.perf_counter()
+            self.commit_cost_s = 0.0
+            await self._tell_state(now_ms())
+            # What these brought is in the state below, and what it led to is lined up or sent.
+            events, self._events = self._events, []
+            commits = []
+            for partition in list(self.folds):
+                if (entries := self._cut(partition)) is not None:
+                    commits.append((self._stores[partition], entries))
+                    await asyncio.sleep(0)
             async with self._out_lock:
                 await self._drain()
-                # Nothing is lined up any more, and no await follows until all is taken: one cut through state,
-                # sends and events.
-                if self._broken:
-                    return
-                began = time.perf_counter()
-                events, self._events = self._events, []
                 sends, self._sends = self._sends, []
-                commits = []
-                for fold in self.folds.values():
-                    if fold.offset != self._stored.get(fold.partition):
-                        self._stored[fold.partition] = fold.offset
-                        commits.append((self._stores[fold.partition], list(blocks.dump(fold))))
-                self.commit_cost_s += time.perf_counter() - began
+            if self._broken:
+                return
             await asyncio.gather(*sends)
             crash.here("detect.commit.told")
             written = await asyncio.gather(*(store.write(entries) for store, entries in commits))
@@ -340,9 +363,26 @@ class Worker:
             if written:
                 metrics.COMMITS.inc()
                 metrics.COMMIT_SECONDS.observe(time.perf_counter() - entered)
-                metrics.COMMIT_HELD.observe(self.commit_cost_s)
                 metrics.STATE_BYTES.inc(sum(written))
+
+    def _cut(self, partition: int) -> list[blocks.Entry] | None:
+        """What is to be stored of a partition, as it is this very moment; None of one where nothing has changed."""
+        fold = self.folds[partition]
+        if self._broken or fold.offset == self._stored.get(partition):
+            return None
+        began = time.perf_counter()
+        self._stored[partition] = fold.offset
+        entries = list(blocks.dump(fold))
+        took = time.perf_counter() - began
+        self.commit_cost_s += took
+        metrics.COMMIT_HELD.observe(took)
+        return entries
 
     def pause_s(self) -> float:
         """How long to wait before the next commit: longer with a large state, so that they take a tenth of the time."""
         return max(self.settings.commit_every, min(_COMMIT_SHARE * self.commit_cost_s, _LONGEST_PAUSE_S))
+
+
+def _lives(fold: Fold, target: int) -> bool:
+    """Whether a target was not forgotten meanwhile."""
+    return bool(fold.state.targets.flag[target, state.LIVE])
