@@ -39,7 +39,7 @@ CHANNELS = ("slack", "email", "webhook")
 SECRET = "s3cret"
 
 # Every process of the system starts anew in these; a loaded machine takes its time.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
 
 
 @dataclass
@@ -234,7 +234,7 @@ async def test_service_that_breaks_and_heals_is_told_once_each(kafka, tmp_path):
         fired = (await one.state("firing"))[0]
         await one.told(1)
         assert fired.annotations["summary"] == "shop is down"
-        assert await status(one, "unhealthy")
+        await until(lambda: status(one, "unhealthy"))  # told at the next commit, unlike findings
         one.service.answer(200)
         await one.state("resolved")
         await one.told(2)
