@@ -137,6 +137,7 @@ class Fold:
         self.state.layout[state.SKETCHED] = self.longest if quantiles else -1
         self.text: dict[int, tuple[str, str]] = {}
         self.dirty_text: set[int] = set()
+        self.told_long: set[tuple[int, int]] = set()  # panes of 5 min that were told as rollups: block and start
         self.memory = Memory()
         self.expected: set[str] = set()
         self.schedules = Schedules(conditions)

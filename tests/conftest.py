@@ -52,7 +52,7 @@ def compiled() -> None:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def broker(tmp_path_factory: pytest.TempPathFactory, compiled: None) -> Iterator[str]:
     """host:port of a real Kafka; PROBESTREAM_TEST_KAFKA names one that runs already."""
     if address := os.environ.get("PROBESTREAM_TEST_KAFKA"):
         yield address

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STATUS", "due_health", "finding", "health", "metric_rows", "rollup_key", "rollups"]
 
+_LONG_MS = panes.PANE_MS * panes.STEPS[1]
 STATUS = ("healthy", "degraded", "unhealthy", "unknown")
-_UNTOLD, _TOLD = 1, 2  # in Dirty.unrolled
 
 
 def _known(value: float) -> float | None:
@@ -108,17 +108,17 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
     held, out = fold.state, []
     unrolled = held.dirty.unrolled
     head, rows = int(held.clock[state.HEAD]), int(held.clock[state.ROWS])
-    for block, slot in np.argwhere(unrolled[: (rows + BLOCK - 1) // BLOCK, : panes.BASE[2]] == _UNTOLD).tolist():
+    for block, slot in np.argwhere(unrolled[: (rows + BLOCK - 1) // BLOCK, : panes.BASE[2]]).tolist():
         tier = 0 if slot < panes.BASE[1] else 1
         length = panes.PANE_MS * panes.STEPS[tier]
         start = pane_of_slot(slot, head) * length
         if start + length > now_ms:
             continue
-        unrolled[block, slot] = _TOLD
-        if tier == 0:
-            around = panes.BASE[1] + start // (panes.PANE_MS * panes.STEPS[1]) % panes.SLOTS[1]
-            if unrolled[block, around] == _TOLD:
-                unrolled[block, around] = _UNTOLD
+        unrolled[block, slot] = 0
+        if tier == 1:
+            fold.told_long.add((block, start))
+        elif (block, start - start % _LONG_MS) in fold.told_long:
+            unrolled[block, panes.BASE[1] + start // _LONG_MS % panes.SLOTS[1]] = 1
         part, total = held.ring.part[slot], held.ring.total[slot]
         some = np.arange(block * BLOCK, min((block + 1) * BLOCK, rows))
         some = some[(part[some, panes.COUNT] > 0) & (held.series.target[some] >= 0)]
@@ -140,6 +140,7 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
                     value_max=np.where(valued, part[some, panes.MOST], np.nan).tolist(),
                 )
             )
+    fold.told_long = {(b, start) for b, start in fold.told_long if start + panes.SLOTS[1] * _LONG_MS > now_ms}
     return out
 
 
