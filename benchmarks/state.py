@@ -26,6 +26,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from agents.detect.memory import return_what_is_freed
 from agents.detect.store import Store
 from benchmarks.common import finish, options
 from benchmarks.reference.content import Writer
@@ -71,12 +72,12 @@ def held(fold: Fold) -> dict[str, int]:
     s, rows, targets = fold.state, int(fold.state.clock[state.ROWS]), int(fold.state.clock[state.TARGETS])
     touched = s.ring.part[:, :rows, panes.COUNT].any(axis=1)
     pane = rows * (s.ring.part.itemsize * panes.FIELDS + s.ring.total.itemsize)
-    counters, m = s.sketch.counters, fold.memory
+    m = fold.memory
     return {
         "panes up to 1 h": pane * int(touched[: panes.BASE[2]].sum()),
         "panes of the day": pane * int(touched[panes.BASE[2] :].sum()),
         "sums of windows": s.ring.closed[:rows].nbytes + s.ring.closed_at[:rows].nbytes,
-        "sketches": int(counters[USED] - counters[FREED]) * CHUNK + s.sketch.rows.itemsize * 4 * rows,
+        "sketches": held_by_sketches(fold),
         "numbers": s.series.num[:rows].nbytes + s.series.target[:rows].nbytes + s.series.metric[:rows].nbytes,
         "targets": sum(a[:targets].nbytes for a in s.targets),
         "index": s.index.key.nbytes + s.index.row.nbytes,
@@ -85,19 +86,28 @@ def held(fold: Fold) -> dict[str, int]:
     }  # fmt: skip
 
 
+def held_by_sketches(fold: Fold) -> int:
+    """Bytes of the chunks in use, and of the rows' entries."""
+    arena = fold.sketches.arena
+    return int(arena.counters[USED] - arena.counters[FREED]) * CHUNK + 16 * int(fold.state.clock[state.ROWS])
+
+
 def memory(targets: int, hours: float, *, day: bool, quantiles: bool) -> dict[str, float]:
     """Bytes a target, by part, and what the process grew by."""
+    return_what_is_freed()  # as the role does
     warm()
     writer = Writer(targets, 500, 0.01)
     fold = fresh(day=day, quantiles=quantiles)
     gc.collect()
     before = psutil.Process().memory_info().rss
-    began = time.process_time()
+    began, sketches = time.process_time(), [0]
     for turn in range(int(hours * PASSES)):
         probe(fold, writer, turn)
+        sketches.append(held_by_sketches(fold))
     took = time.process_time() - began
     gc.collect()
     parts = {k: v / targets for k, v in held(fold).items()}
+    parts["sketches"] = max(sketches) / targets  # they grow and are compacted, here all at about the same time
     grown = (psutil.Process().memory_info().rss - before) / targets
     return {**parts, "in all": sum(parts.values()), "resident": grown, "samples/s": targets * hours * PASSES / took}
 

@@ -138,7 +138,7 @@ def latest(fold: Fold, span: slice) -> bytes:
 
 def _own(held: state.State, span: slice) -> NDArray[np.int64]:
     targets = held.series.target[span]
-    own: NDArray[np.int64] = targets[(held.series.metric[span] == 0) & (targets >= 0)]
+    own: NDArray[np.int64] = targets[(held.series.metric[span] == 0) & (targets >= 0)].astype(np.int64)
     return own
 
 

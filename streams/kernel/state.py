@@ -48,8 +48,8 @@ class Series(NamedTuple):
     """By row: latest values and scores in `num`, its target and metric, -1 where the row is free."""
 
     num: NDArray[np.float64]
-    target: NDArray[np.int64]
-    metric: NDArray[np.int64]
+    target: NDArray[np.int32]
+    metric: NDArray[np.int32]
 
 
 class Targets(NamedTuple):
@@ -60,19 +60,19 @@ class Targets(NamedTuple):
     """
 
     num: NDArray[np.float64]
-    place: NDArray[np.int64]
+    place: NDArray[np.int32]
     flag: NDArray[np.uint8]
     seen: NDArray[np.uint64]
     holds: NDArray[np.uint8]
     truth: NDArray[np.uint8]
-    row_of: NDArray[np.int64]
+    row_of: NDArray[np.int32]
 
 
 class Index(NamedTuple):
     """Row by target and metric: an open hash table of pairs; `key` is target << 20 | metric, -1 where none."""
 
     key: NDArray[np.int64]
-    row: NDArray[np.int64]
+    row: NDArray[np.int32]
 
 
 class Dirty(NamedTuple):
@@ -137,7 +137,7 @@ def layout_of(wanted: set[int]) -> tuple[NDArray[np.int64], int]:
 def _series(rows: int, fields: int) -> Series:
     num = np.zeros((rows, fields))
     num[:, :ALWAYS] = EMPTY
-    return Series(num, np.full(rows, -1, np.int64), np.full(rows, -1, np.int64))
+    return Series(num, np.full(rows, -1, np.int32), np.full(rows, -1, np.int32))
 
 
 EMPTY = np.zeros(ALWAYS)
@@ -154,12 +154,12 @@ def _targets(count: int, rules: int, conditions: int, metrics: int) -> Targets:
     flag[:, STATUS] = flag[:, TOLD_STATUS] = flag[:, PREVIOUS] = UNKNOWN
     return Targets(
         num,
-        np.zeros((count, 5), np.int64),
+        np.zeros((count, 5), np.int32),
         flag,
         np.zeros((count, PROBES, 3), np.uint64),
         np.zeros((count, rules), np.uint8),
         np.zeros((count, conditions), np.uint8),
-        np.full((count, metrics), -1, np.int64),
+        np.full((count, metrics), -1, np.int32),
     )
 
 
@@ -182,7 +182,7 @@ def _dirty(rows: int) -> Dirty:
 
 def _index(rows: int) -> Index:
     size = 1 << (2 * rows).bit_length()
-    return Index(np.full(size, -1, np.int64), np.zeros(size, np.int64))
+    return Index(np.full(size, -1, np.int64), np.zeros(size, np.int32))
 
 
 def _seasons(rows: int) -> Seasons:
