@@ -25,7 +25,7 @@ class Names(NamedTuple):
 
     text: NDArray[np.uint8]
     start: NDArray[np.int64]
-    slots: NDArray[np.int64]
+    slots: NDArray[np.int32]
     count: NDArray[np.int64]  # type: ignore[assignment]  # over the method of a tuple, which nobody calls
 
 
@@ -34,7 +34,7 @@ def fresh(names: int = 256, text: int = 8192) -> Names:
     return Names(
         np.zeros(text, np.uint8),
         np.zeros(names + 1, np.int64),
-        np.zeros(_slots_for(names), np.int64),
+        np.zeros(_slots_for(names), np.int32),
         np.zeros(1, np.int64),
     )
 

@@ -46,7 +46,7 @@ class Ring(NamedTuple):
     part: NDArray[np.float32]
     total: NDArray[np.float64]
     closed: NDArray[np.float64]
-    closed_at: NDArray[np.int64]
+    closed_at: NDArray[np.int32]
     tier: NDArray[np.int64]
     length: NDArray[np.int64]
     newest: NDArray[np.int64]
@@ -73,7 +73,7 @@ def fresh(rows: int, windows: list[float]) -> Ring:
         np.zeros((EVERY_SLOT, rows, FIELDS), np.float32),
         np.zeros((EVERY_SLOT, rows)),
         np.zeros((rows, len(windows), CLOSED)),
-        np.full(rows, -1, np.int64),
+        np.full(rows, -1, np.int32),
         np.array([t for t, _ in held], np.int64),
         np.array([n for _, n in held], np.int64),
         np.zeros(len(held), np.int64),

@@ -40,7 +40,7 @@ from streams.kernel.sketch_compact import clear, compact, first_pane
 
 __all__ = ["Arena", "add", "clear", "compact", "count", "first_pane", "quantile", "quantile_of_rows", "quantiles"]
 
-_PENDING, _SHARE = 21, 8  # a row is compacted beyond 21 fresh cells, and beyond a fourth of its settled ones
+_PENDING, _SHARE = 14, 8  # a row is compacted beyond two chunks of fresh cells, and an eighth of its settled ones
 
 
 @lean
