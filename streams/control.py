@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from pydantic import ValidationError
@@ -67,6 +67,13 @@ class Change:
         if not isinstance(change.version, int) or not isinstance(change.kind, str) or not isinstance(change.id, str):
             raise TypeError("an audit record has a kind, an id and a version")
         return change
+
+
+class Named(Protocol):
+    """What the configuration file declares, as far as it matters here."""
+
+    @property
+    def name(self) -> str: ...
 
 
 class Controls:
@@ -148,6 +155,11 @@ class Controls:
     def records(self, kind: str) -> list[Control]:
         """The latest accepted record of each id of a kind, deleted ones too."""
         return [record for (k, _), record in self._current.items() if k == kind]
+
+    def overlaid(self, kind: str, declared: Iterable[Named]) -> dict[str, Any]:
+        """What is in force of a kind, by id: what the file declares, overlaid by what the log has."""
+        gone = {record.id for record in self.records(kind) if record.deleted}
+        return {k: v for k, v in ({d.name: d for d in declared} | self.live(kind)).items() if k not in gone}
 
     def history(self, kind: str, key: str) -> list[Change]:
         """What is known of the accepted versions, oldest first: at most the last `KEEP_VERSIONS`."""

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from dateutil.rrule import rrule, rrulestr
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
 
+from streams.instants import iso
 from streams.labels import matches
 from streams.settings import Settings
 from streams.silences import AnyMatcher, selects_something
@@ -158,6 +159,16 @@ class Window(Settings):
     def calendar(self) -> Calendar:
         """The window's occurrences, to be asked by time."""
         return Calendar(self)
+
+    def described(self, version: int, now: float, count: int) -> dict[str, Any]:
+        """What people are shown of it, with its next `count` occurrences in ISO 8601, in UTC."""
+        return {
+            "name": self.name,
+            "version": version,
+            "active": self.calendar.active(now) is not None,
+            "next": [{"starts": iso(s), "ends": iso(e)} for s, e in self.calendar.upcoming(now, count)],
+            "window": self.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        }
 
 
 def _refuse_filters(parts: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from streams.instants import Instant
+from streams.instants import Instant, iso
 from streams.labels import Matcher, MatcherText, matches, parse
 from streams.settings import Settings
 
@@ -73,6 +73,19 @@ class Silence(Settings):
         if now < self.starts:
             return "pending"
         return "active" if now < self.ends else "expired"
+
+    def described(self, key: str, version: int, now: float) -> dict[str, Any]:
+        """What people are shown of it, times in ISO 8601."""
+        return {
+            "id": key,
+            "version": version,
+            "state": self.state(now),
+            "matchers": list(self.matchers),
+            "starts": iso(self.starts),
+            "ends": iso(self.ends),
+            "author": self.author,
+            "comment": self.comment,
+        }
 
 
 def expired(silence: Silence, now: float) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from rich.console import Console
 
@@ -133,3 +133,17 @@ def table_console() -> Console:
     from rich.console import Console  # noqa: PLC0415
 
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def show_table(
+    columns: Iterable[str], rows: Iterable[Iterable[str]], *, whole: Container[str] = (), right: Container[str] = ()
+) -> None:
+    """Print a table; no line of a column in `whole` is broken, and those in `right` are set to the right."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=column in whole)
+    for row in rows:
+        table.add_row(*row)
+    table_console().print(table, markup=False)  # brackets in a cell are text

@@ -19,7 +19,7 @@ from probestream.cli.common import (
     load_config,
     quiet_clients,
     reaching,
-    table_console,
+    show_table,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Send log lines, watch them, and see the templates they follow.")
@@ -94,8 +94,6 @@ def templates(
     """List the templates that a target's lines follow, as far as the logs role has stored them."""
     import json  # noqa: PLC0415
 
-    from rich.table import Table  # noqa: PLC0415
-
     from probestream.cli.log_reader import known_templates  # noqa: PLC0415
 
     quiet_clients()
@@ -107,12 +105,11 @@ def templates(
         values = [{"id": t.id, "level": t.level, "template": t.text, "example": t.example} for t in found]
         typer.echo(json.dumps(values, indent=2))
         return
-    table = Table(box=None, header_style="bold")
-    for column in ("id", "level", "template"):
-        table.add_column(column, justify="right" if column == "id" else "left", no_wrap=column != "template")
-    for one in found:
-        table.add_row(str(one.id), one.level, one.text)
-    table_console().print(table, markup=False) if found else typer.echo(f"no lines of {target} were counted yet")
+    if not found:
+        typer.echo(f"no lines of {target} were counted yet")
+        return
+    rows = ((str(one.id), one.level, one.text) for one in found)
+    show_table(("id", "level", "template"), rows, whole=("id", "level"), right=("id",))
 
 
 def _check(target: str, kinds: dict[str, str], accept_unknown: bool) -> None:

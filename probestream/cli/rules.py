@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption, UsageProblem, table_console
+from probestream.cli.changing import Kind, add_delete, add_set
+from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption, UsageProblem, show_table
 from probestream.cli.control import (
     ActorOption,
     ExpectedOption,
@@ -15,13 +17,13 @@ from probestream.cli.control import (
     Session,
     accepted,
     actor_of,
-    read_mapping,
     run,
     show_changes,
     tell,
 )
 
 app = typer.Typer(help="The rules in force, and their change at run time.", no_args_is_help=True)
+RULE = Kind("rule", "rule", named_by=("name", "id"))
 Name = Annotated[str, typer.Argument(help="The rule's name.")]
 
 
@@ -51,61 +53,19 @@ def listing(config: ConfigOption = None, data: DataOption = None, as_json: JsonO
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, header_style="bold")
-    for column in ("rule", "severity", "metric", "", "value", "version", "by"):
-        table.add_column(column, no_wrap=column == "rule")
-    for row in rows:
-        rule = row["rule"]
-        value = f"{rule.get('value', '')}{' (threshold changed)' if row['threshold'] else ''}"
-        table.add_row(
-            *(row["name"], row["severity"], str(rule.get("metric", "")), str(rule.get("operator", ">"))),
-            *(value, str(row["version"] or "-"), row["by"]),
-        )
-    table_console().print(table)
+    columns = ("rule", "severity", "metric", "", "value", "version", "by")
+    show_table(columns, map(_cells, rows), whole=("rule",))
 
 
-@app.command("set")
-def set_rule(
-    file: Annotated[str, typer.Argument(help="YAML or JSON file with one rule; - for standard input.")],
-    expected: ExpectedOption = None,
-    note: NoteOption = "",
-    actor: ActorOption = "",
-    config: ConfigOption = None,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make or replace a rule; it is in force everywhere within two seconds."""
-    body = read_mapping(file)
-    name = body.get("name", body.get("id"))
-    if not isinstance(name, str) or not name:
-        raise UsageProblem(f"{file}: name: is required")
-
-    async def work(session: Session) -> None:
-        done = await session.client.change("rule", name, body, expected, actor_of(actor), note=note)
-        tell(accepted(done), f"rule {name} set", as_json)
-
-    run(config, data, work)
+def _cells(row: dict[str, Any]) -> Iterator[str]:
+    rule = row["rule"]
+    yield from (row["name"], row["severity"], str(rule.get("metric", "")), str(rule.get("operator", ">")))
+    yield f"{rule.get('value', '')}{' (threshold changed)' if row['threshold'] else ''}"
+    yield from (str(row["version"] or "-"), row["by"])
 
 
-@app.command("delete")
-def delete(
-    name: Name,
-    expected: ExpectedOption = None,
-    note: NoteOption = "",
-    actor: ActorOption = "",
-    config: ConfigOption = None,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a rule out, also one of the file; its alerts are resolved and people are told."""
-
-    async def work(session: Session) -> None:
-        done = await session.client.change("rule", name, None, expected, actor_of(actor), note=note)
-        tell(accepted(done), f"rule {name} taken out", as_json)
-
-    run(config, data, work)
+add_set(app, RULE, "Make or replace a rule; it is in force everywhere within two seconds.")
+add_delete(app, RULE, "Take a rule out, also one of the file; its alerts are resolved and people are told.")
 
 
 @app.command("history")

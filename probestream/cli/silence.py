@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption, UsageProblem, table_console
+from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption, UsageProblem, show_table
 from probestream.cli.control import ActorOption, Session, accepted, actor_of, run, tell
 
 if TYPE_CHECKING:
-    from streams.control import Controls
     from streams.preview import Hits
     from streams.silences import Silence
 
@@ -122,43 +121,21 @@ def listing(
     as_json: JsonOption = False,
 ) -> None:
     """List silences, the last to end first."""
-    from streams.instants import iso  # noqa: PLC0415
     from streams.units import now_ms  # noqa: PLC0415
 
-    async def work(session: Session) -> list[tuple[str, Silence, int]]:
+    async def work(session: Session) -> list[dict[str, Any]]:
         controls = await session.client.refresh()
-        return [(k, s, controls.version("silence", k)) for k, s in in_force(session, controls).items()]
+        held = sorted(controls.overlaid("silence", session.config.silences).items(), key=lambda i: -i[1].ends)
+        return [s.described(key, controls.version("silence", key), now) for key, s in held]
 
     now = now_ms()
-    rows: list[dict[str, Any]] = [
-        {
-            "id": key, "version": version, "state": s.state(now), "matchers": list(s.matchers), "starts": iso(s.starts),
-            "ends": iso(s.ends), "author": s.author, "comment": s.comment,
-        }
-        for key, s, version in sorted(run(config, data, work), key=lambda r: -r[1].ends)
-        if everything or s.state(now) != "expired"
-    ]  # fmt: skip
+    rows = [row for row in run(config, data, work) if everything or row["state"] != "expired"]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, header_style="bold")
-    for column in ("id", "state", "matchers", "starts", "ends", "author", "comment"):
-        table.add_column(column, no_wrap=column == "id")
-    for row in rows:
-        table.add_row(
-            *(row["id"], row["state"], ", ".join(row["matchers"])),
-            *(row[n] for n in ("starts", "ends", "author", "comment")),
-        )
-    table_console().print(table)
-
-
-def in_force(session: Session, controls: Controls) -> dict[str, Silence]:
-    """Every silence: the file's, overlaid by those of the log."""
-    declared: dict[str, Silence] = {s.name: s for s in session.config.silences}
-    gone = {r.id for r in controls.records("silence") if r.deleted}
-    return {k: s for k, s in (declared | controls.live("silence")).items() if k not in gone}
+    columns = ("id", "state", "matchers", "starts", "ends", "author", "comment")
+    texts = ({**row, "matchers": ", ".join(row["matchers"])} for row in rows)
+    show_table(columns, ([row[c] for c in columns] for row in texts), whole=("id",))
 
 
 @app.command("expire")
@@ -175,7 +152,7 @@ def expire(
 
     async def work(session: Session) -> None:
         controls = await session.client.refresh()
-        held = in_force(session, controls)
+        held = controls.overlaid("silence", session.config.silences)
         now = now_ms()
         edits = []
         for wanted in ids:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +19,7 @@ from probestream.cli.common import (
     load_config,
     quiet_clients,
     reaching,
-    table_console,
+    show_table,
 )
 
 
@@ -42,21 +43,16 @@ def topics(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.table import Table  # noqa: PLC0415
+    numbers = ("partitions", "records")
+    columns = ("topic", "key", "partitions", "kept", "records", "written by", "read by")
+    show_table(columns, map(_cells, rows), whole=("topic", *numbers), right=numbers)
+    typer.echo(f"\non {kafka.servers}, each name with the prefix {kafka.prefix!r}")
 
-    table = Table(box=None, header_style="bold")
-    for column in ("topic", "key", "partitions", "kept", "records", "written by", "read by"):
-        number = column in ("partitions", "records")
-        table.add_column(column, justify="right" if number else "left", no_wrap=number or column == "topic")
-    for row in rows:
-        records = "missing" if row["records"] is None else f"{row['records']:,}"
-        table.add_row(
-            *(str(row["topic"]), str(row["key"]), str(row["partitions"]), str(row["kept"]), records),
-            *(", ".join(row["written_by"]), ", ".join(row["read_by"])),
-        )
-    console = table_console()
-    console.print(table)
-    console.print(f"\non {kafka.servers}, each name with the prefix {kafka.prefix!r}", highlight=False)
+
+def _cells(row: dict[str, Any]) -> Iterator[str]:
+    yield from (str(row[name]) for name in ("topic", "key", "partitions", "kept"))
+    yield "missing" if row["records"] is None else f"{row['records']:,}"
+    yield from (", ".join(row[name]) for name in ("written_by", "read_by"))
 
 
 def _complete(incomplete: str) -> list[str]:

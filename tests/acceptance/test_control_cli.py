@@ -62,6 +62,11 @@ async def test_a_silence_from_preview_to_expiry(kafka, cli):
     assert "shop: slow, down" in told
     (row,) = json.loads(await cli("silence", "list", "--json"))
     assert (row["state"], row["matchers"], row["author"], row["comment"]) == ("active", ["team=web"], "ada", "deploy")
+    await cli("silence", "add", 'target=~"sh[op]+"', "--for", "1h")
+    assert 'target=~"sh[op]+"' in await cli("silence", "list")
+    await cli(
+        "silence", "expire", next(r["id"] for r in json.loads(await cli("silence", "list", "--json")) if r != row)
+    )
     assert "is over" in await cli("silence", "expire", row["id"][:8])
     assert json.loads(await cli("silence", "list", "--json")) == []
     assert "no silences begin with 'zz'" in await cli("silence", "expire", "zz", code=1)

@@ -19,7 +19,6 @@ from agents.gateway.errors import ApiError, reply
 from agents.gateway.present import alert_json
 from streams.control import Controls
 from streams.control_bodies import BodyError, parse_body
-from streams.instants import iso
 from streams.maintenance import Window
 from streams.preview import Hits, preview
 from streams.silences import Silence, expired
@@ -67,35 +66,6 @@ def _silence_body(request: SilenceRequest, now: float) -> dict[str, Any]:
     return {**body, "starts": begin, "ends": begin + length}
 
 
-def _silence_json(key: str, silence: Silence, version: int, now: float) -> dict[str, Any]:
-    return {
-        "id": key,
-        "version": version,
-        "state": silence.state(now),
-        "matchers": list(silence.matchers),
-        "starts": iso(silence.starts),
-        "ends": iso(silence.ends),
-        "author": silence.author,
-        "comment": silence.comment,
-    }
-
-
-def silences_in_force(gateway: Gateway, found: Controls) -> dict[str, Silence]:
-    """Every silence by id: the file's, overlaid by those of the log."""
-    declared: dict[str, Silence] = {s.name: s for s in gateway.silences}
-    return _overlaid(declared, found, "silence")
-
-
-def windows_in_force(gateway: Gateway, found: Controls) -> dict[str, Window]:
-    """Every window by name: the file's, overlaid by those of the log."""
-    return _overlaid({w.name: w for w in gateway.maintenance}, found, "maintenance")
-
-
-def _overlaid(declared: dict[str, Any], found: Controls, kind: str) -> dict[str, Any]:
-    gone = {r.id for r in found.records(kind) if r.deleted}
-    return {k: v for k, v in (declared | found.live(kind)).items() if k not in gone}
-
-
 def _preview_json(gateway: Gateway, found: Controls, hits: Hits) -> dict[str, Any]:
     """The active alerts and the targets with their rules that `hits` holds for."""
     alerts = [alert_json(a) for held in gateway.view.alerts.all_active() for a in held if hits(a.target, _labels_of(a))]
@@ -120,8 +90,8 @@ async def silences(
     found = await changing.controls(gateway)
     now = gateway.now()
     listed = [
-        _silence_json(key, s, found.version("silence", key), now)
-        for key, s in sorted(silences_in_force(gateway, found).items(), key=lambda i: -i[1].ends)
+        s.described(key, found.version("silence", key), now)
+        for key, s in sorted(found.overlaid("silence", gateway.silences).items(), key=lambda i: -i[1].ends)
         if not state or s.state(now) == state
     ]
     return reply({"success": True, "silences": listed})
@@ -157,18 +127,19 @@ async def preview_silence(gateway: Ready, request: Annotated[SilenceRequest, Bod
 async def silence(silence_id: str, gateway: Ready) -> Response:
     """One silence, and what it hits."""
     found = await changing.controls(gateway)
-    held = silences_in_force(gateway, found).get(silence_id)
+    held: Silence | None = found.overlaid("silence", gateway.silences).get(silence_id)
     if held is None:
         raise _unknown("silence", silence_id)
     hit = _preview_json(gateway, found, lambda _, labels: held.hits(labels))
-    told = _silence_json(silence_id, held, found.version("silence", silence_id), gateway.now())
+    told = held.described(silence_id, found.version("silence", silence_id), gateway.now())
     return reply({"success": True, "silence": told, **hit})
 
 
 @router.put("/silences/{silence_id}", response_model=control_models.Changed, responses=ERRORS)
 async def put_silence(silence_id: str, gateway: Ready, request: Annotated[SilenceRequest, Body()]) -> Response:
     """Change a silence: its matchers, its times, its comment."""
-    if silence_id not in silences_in_force(gateway, await changing.controls(gateway)):
+    found = await changing.controls(gateway)
+    if silence_id not in found.overlaid("silence", gateway.silences):
         raise _unknown("silence", silence_id)
     return await changing.change(gateway, "silence", silence_id, _silence_body(request, gateway.now()), request)
 
@@ -178,7 +149,8 @@ async def expire_silence(
     silence_id: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
     """End a silence now; what still fires is told."""
-    held = silences_in_force(gateway, await changing.controls(gateway)).get(silence_id)
+    found = await changing.controls(gateway)
+    held: Silence | None = found.overlaid("silence", gateway.silences).get(silence_id)
     if held is None:
         raise _unknown("silence", silence_id)
     who = Who(actor=actor, expected_version=expected_version, note="expired")
@@ -201,20 +173,10 @@ async def windows(gateway: Ready, count: Annotated[int, Query(alias="next", ge=0
     found = await changing.controls(gateway)
     now = gateway.now()
     listed = [
-        _window_json(w, found.version("maintenance", name), now, count)
-        for name, w in sorted(windows_in_force(gateway, found).items())
+        w.described(found.version("maintenance", name), now, count)
+        for name, w in sorted(found.overlaid("maintenance", gateway.maintenance).items())
     ]
     return reply({"success": True, "maintenance": listed})
-
-
-def _window_json(window: Window, version: int, now: float, count: int) -> dict[str, Any]:
-    return {
-        "name": window.name,
-        "version": version,
-        "active": window.calendar.active(now) is not None,
-        "next": [{"starts": iso(s), "ends": iso(e)} for s, e in window.calendar.upcoming(now, count)],
-        "window": window.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-    }
 
 
 @router.post(
@@ -228,7 +190,7 @@ async def preview_window(gateway: Ready, request: Annotated[WindowRequest, Body(
         raise changing.invalid(error) from error
     found = await changing.controls(gateway)
     hit = _preview_json(gateway, found, window.hits)
-    return reply({"success": True, "maintenance": _window_json(window, 0, gateway.now(), 10), **hit})
+    return reply({"success": True, "maintenance": window.described(0, gateway.now(), 10), **hit})
 
 
 @router.put("/maintenance/{name}", response_model=control_models.Changed, responses=ERRORS)
@@ -242,7 +204,8 @@ async def delete_window(
     name: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
 ) -> Response:
     """Take a window out, also one of the file."""
-    if name not in windows_in_force(gateway, await changing.controls(gateway)):
+    found = await changing.controls(gateway)
+    if name not in found.overlaid("maintenance", gateway.maintenance):
         raise _unknown("maintenance", name)
     return await changing.change(
         gateway, "maintenance", name, None, Who(actor=actor, expected_version=expected_version)
