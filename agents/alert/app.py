@@ -7,16 +7,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from agents.alert.others import follow
 from agents.alert.worker import Worker
+from agents.control_feed import ControlFeed
 from agents.watchdog import watch
-from schemas import Control, DecodeError, decode
 from streams.app import make_app, raw_topic, serve
-from streams.kafka import KafkaSettings, consumer_options
 from streams.tables import alert_state
-from streams.topics import CONTROL, FINDINGS, full_name
+from streams.topics import FINDINGS, full_name
 from streams.units import now_ms
 
 if TYPE_CHECKING:
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
 
     from agents.alert.settings import AlertSettings
     from agents.probe.settings import Target
+    from streams.kafka import KafkaSettings
     from streams.rules import Rule
     from streams.suppression import Suppressions
 
@@ -76,11 +74,12 @@ async def run(
             log.exception("%s failed", what)
         failed.set()
 
+    control = ControlFeed(kafka, "alert", worker.take_control, worker.refresh, worker.informed["control"])
     await worker.start()
     tasks = [
         asyncio.create_task(guarded(_flusher(worker), "telling alerts")),
         asyncio.create_task(guarded(_ticker(worker, settings.tick), "the tick")),
-        asyncio.create_task(guarded(_control(worker, kafka), "reading control")),
+        asyncio.create_task(guarded(control.read(), "reading control")),
         asyncio.create_task(
             guarded(follow(kafka, worker.take_other, worker.informed["others"].set), "following other alerts")
         ),
@@ -110,29 +109,3 @@ async def _ticker(worker: Worker, every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
         worker.tick(now_ms())
-
-
-async def _control(worker: Worker, kafka: KafkaSettings) -> None:
-    """Read the control topic from its beginning, and on: it is compacted, and every worker reads all of it."""
-    tp = TopicPartition(full_name(kafka, CONTROL), 0)
-    consumer = AIOKafkaConsumer(**consumer_options(kafka, "alert-control"))
-    await consumer.start()
-    try:
-        consumer.assign([tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        await consumer.seek_to_beginning(tp)
-        while True:
-            if not worker.informed["control"].is_set() and await consumer.position(tp) >= end:
-                worker.refresh()
-                worker.informed["control"].set()
-            for record in (await consumer.getmany(tp, timeout_ms=500)).get(tp, ()):
-                if record.value is None:
-                    continue
-                try:
-                    worker.take_control(decode(record.value, Control))
-                except DecodeError as error:
-                    log.warning("control/%d: %s", record.offset, error)
-            if worker.informed["control"].is_set():
-                worker.refresh()
-    finally:
-        await consumer.stop()

@@ -7,8 +7,8 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
+from agents.control_feed import ControlFeed
 from agents.detect.memory import return_what_is_freed
-from agents.detect.terms import follow
 from agents.detect.worker import Worker
 from agents.watchdog import watch
 from streams.app import make_app, raw_topic, serve
@@ -110,7 +110,7 @@ async def _retell(worker: Worker) -> None:
 
 async def _control(worker: Worker, kafka: KafkaSettings, failed: asyncio.Event) -> None:
     try:
-        await follow(kafka, worker.terms, worker.informed, worker.change_terms)
+        await ControlFeed(kafka, "detect", worker.terms.take, worker.settle, worker.informed).read()
     except Exception:
         log.exception("cannot read what is in force")
         failed.set()

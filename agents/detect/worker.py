@@ -107,6 +107,11 @@ class Worker:
     def _known(self, target: str) -> bool:
         return self.settings.unknown_targets == "accept" or target in self.terms.labels
 
+    def settle(self) -> None:
+        """Bring what the control topic says into force, where it says anything new."""
+        if self.terms.refresh():
+            self.change_terms()
+
     def change_terms(self) -> None:
         """Go on with other rules and targets: what was learnt, counted and held stays, where it still applies."""
         self._adopt_terms()

@@ -81,6 +81,19 @@ async def produce_until(kafka, seen):
             await asyncio.sleep(0.2)
 
 
+async def test_a_change_outlives_a_restart(kafka):
+    """A rule that was set at run time is judged by a detection that starts after it."""
+    client = ControlClient(kafka, "test", check=Checks((SLOW,), TARGETS))
+    await client.change("rule", "slow", {"name": "slow", "metric": "latency", "value": 1000}, None, "ann")
+    await client.change("rule", "failing", {"name": "failing", "metric": "errors", "window": "5m", "value": 0}, 0, "ann")
+    await client.close()
+    async with reading(kafka, FINDINGS) as seen, detect(kafka):
+        await produce_samples(kafka, "db", [(True, 500.0)])
+        await produce_samples(kafka, "db", [(False, 500.0)])
+        found = await seen.wait(FINDINGS, 1)
+        assert [(f.target, f.rule, f.rule_version) for f in found] == [("db", "failing", 1)]
+
+
 async def test_rule_that_is_withdrawn_is_told_as_ceased(kafka):
     """What held by a rule that is taken away is told as ceased, so that its alert does not fire for ever."""
     client = ControlClient(kafka, "test", check=Checks((SLOW,), TARGETS))
