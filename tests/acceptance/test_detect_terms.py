@@ -85,7 +85,9 @@ async def test_a_change_outlives_a_restart(kafka):
     """A rule that was set at run time is judged by a detection that starts after it."""
     client = ControlClient(kafka, "test", check=Checks((SLOW,), TARGETS))
     await client.change("rule", "slow", {"name": "slow", "metric": "latency", "value": 1000}, None, "ann")
-    await client.change("rule", "failing", {"name": "failing", "metric": "errors", "window": "5m", "value": 0}, 0, "ann")
+    await client.change(
+        "rule", "failing", {"name": "failing", "metric": "errors", "window": "5m", "value": 0}, 0, "ann"
+    )
     await client.close()
     async with reading(kafka, FINDINGS) as seen, detect(kafka):
         await produce_samples(kafka, "db", [(True, 500.0)])
