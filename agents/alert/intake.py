@@ -81,17 +81,7 @@ class Intake:
 
     def _refuse(self, message: Any, reason: str, error: str) -> None:
         log.warning("%s/%d/%d: %.300s", message.topic, message.partition, message.offset, error)
-        letter = dead_letter(
-            hop="alert",
-            reason=reason,
-            error=error,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            at=message.timestamp * 1000.0,
-            key=message.key,
-            value=message.value,
-        )
+        letter = dead_letter(message, hop="alert", reason=reason, error=error, at=message.timestamp * 1000.0)
         self._letters.append(encode(letter))
 
     def cut(self) -> tuple[list[Any], list[bytes]]:

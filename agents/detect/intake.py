@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from agents.letters import dead_letter
+from agents.letters import Source, dead_letter
 from schemas import DeadLetter, DecodeError, SampleBatch, decode, encode
 from streams.samples import some_of
 
@@ -22,21 +22,10 @@ def letter(refused: Refused, topic: str, partition: int, message: Any) -> DeadLe
         with contextlib.suppress(DecodeError):
             value = encode(some_of(decode(record.value, SampleBatch), rows))
     return dead_letter(
+        Source(topic, partition, record.offset, message.key, value, message.headers),
         hop="detect",
         reason=refused.refusal.reason,
         error=refused.refusal.message,
-        topic=topic,
-        partition=partition,
-        offset=record.offset,
         at=float(record.time),
-        key=message.key,
-        value=value,
-        headers=_headers(message.headers),
         count=1 if rows is None else len(rows),
     )
-
-
-def _headers(headers: Any) -> list[tuple[str, bytes]]:
-    if headers is None:
-        return []
-    return list(headers.items()) if hasattr(headers, "items") else list(headers)

@@ -65,15 +65,4 @@ def useless(message: Any) -> DeadLetter | None:
         if refused is None:
             return None
         reason, text = refused.reason, refused.message
-    return dead_letter(
-        hop="gateway",
-        reason=reason,
-        error=text,
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        at=float(message.timestamp),
-        key=message.key,
-        value=message.value,
-        headers=message.headers,
-    )
+    return dead_letter(message, hop="gateway", reason=reason, error=text, at=float(message.timestamp))

@@ -13,7 +13,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from agents.history.retry import until_done
 from agents.history.rows import SOURCES, Rows
 from agents.history.store import FencedError, Source, Store
-from schemas import DeadLetter, DecodeError, Record, decode, encode
+from agents.letters import dead_letter
+from schemas import DecodeError, Record, decode, encode
 from streams.kafka import KafkaSettings, close, consumer_options, producer_options
 from streams.topics import DEAD_LETTERS, full_name
 from streams.units import now_ms
@@ -209,18 +210,7 @@ class Intake:
 
     async def _refuse(self, message: Any, reason: str, error: str) -> None:
         _log.warning("%s[%d]@%d refused, %s: %s", message.topic, message.partition, message.offset, reason, error)
-        letter = DeadLetter(
-            hop="history",
-            reason=reason,
-            error=error[:2000],
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            at=now_ms(),
-            key=message.key,
-            value=message.value,
-            headers=[{"name": n, "value": v or b""} for n, v in message.headers],
-        )
+        letter = dead_letter(message, hop="history", reason=reason, error=error[:2000], at=now_ms())
         await self.producer.send_and_wait(full_name(self.kafka, DEAD_LETTERS), encode(letter))
 
     async def _watch(self, now: float) -> None:

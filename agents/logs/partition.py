@@ -94,7 +94,7 @@ class Partition:
         try:
             batch = decode(record.value, LogBatch)
         except DecodeError as error:
-            self._refuse(record, error.reason, str(error), record.value, 1)
+            self._refuse(record, error.reason, str(error), None, 1)
             return
         reason, text = self._problem(batch)
         if reason:
@@ -131,14 +131,18 @@ class Partition:
             return reason, told[reason]
         return "", ""
 
-    def _refuse(self, record: Any, reason: str, error: str, value: bytes | None, count: int) -> None:
+    def _refuse(self, record: Any, reason: str, error: str, instead: bytes | None, count: int) -> None:
         self._letters.append(
             dead_letter(
-                hop="logs", reason=reason, error=error[:2000], topic=record.topic, partition=record.partition,
-                offset=record.offset, at=float(record.timestamp), key=record.key, value=value,
-                headers=record.headers, count=count,
+                record,
+                hop="logs",
+                reason=reason,
+                error=error[:2000],
+                at=float(record.timestamp),
+                instead=instead,
+                count=count,
             )
-        )  # fmt: skip
+        )
 
     def _book(self, target: str) -> Book:
         books = self.state.books

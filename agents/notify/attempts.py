@@ -7,9 +7,10 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
+from agents.letters import dead_letter
 from agents.notify import metrics
 from agents.notify.context import Context, Outcome, Outlet
-from agents.notify.delivery import Delivery, Sent, dead_letter
+from agents.notify.delivery import Delivery, Sent
 from agents.notify.retry import RETRY_AFTER_CAP_S, DeliveryError, backoff, may_have_arrived, next_try
 from streams.units import now_ms
 
@@ -119,7 +120,8 @@ class Attempts:
             text = f"{where}: attempt {delivery.attempt}: {error.reason} ({why}): {error}"
             log.error("gave up on alert %s (%s) for %s", delivery.alert.id, delivery.alert.state, text)
             step = delivery.note("given_up", error.reason, now * 1000, error=str(error))
-            return Outcome(delivery.source.offset, step, dead_letter(delivery.source, error.reason, text, now * 1000))
+            dead = dead_letter(delivery.source, hop="notify", reason=error.reason, error=text, at=now * 1000)
+            return Outcome(delivery.source.offset, step, dead)
         log.warning(
             "alert %s (%s) for %s: attempt %d failed: %s; again in %.1f s",
             delivery.alert.id, delivery.alert.state, where, delivery.attempt, error.reason, again - now,

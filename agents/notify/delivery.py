@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from schemas import Alert, DeadLetter, Notification
+from agents.letters import Source
+from schemas import Alert, Notification
 
 FINAL = frozenset({"delivered", "given_up", "skipped"})
 _ERROR_CHARACTERS = 300
@@ -20,18 +21,6 @@ def ledger_key(alert_id: str, number: int, receiver: str, channel: str, integrat
 def idempotency_key(key: str) -> str:
     """The same on every attempt, and safe in an HTTP header or a Message-ID whatever the receiver is called."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The record on `alerts` as it was read."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,22 +69,6 @@ class Delivery:
             source_partition=self.source.partition,
             source_offset=self.source.offset,
         )
-
-
-def dead_letter(source: Source, reason: str, error: str, at: float) -> DeadLetter:
-    """The source record, whole, with why it could not be used or delivered."""
-    return DeadLetter(
-        hop="notify",
-        reason=reason,
-        error=error,
-        topic=source.topic,
-        partition=source.partition,
-        offset=source.offset,
-        at=at,
-        key=source.key,
-        value=source.value,
-        headers=[{"name": name, "value": value} for name, value in source.headers],
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from agents.letters import Source, dead_letter
 from agents.notify import ledger, metrics
 from agents.notify.attempts import Attempts
 from agents.notify.commit import Committer
 from agents.notify.context import Context, Outcome
-from agents.notify.delivery import Delivery, Source, dead_letter
+from agents.notify.delivery import Delivery
 from agents.notify.plan import plan
 from agents.notify.progress import Progress
 from schemas import Alert, DecodeError, decode
@@ -103,9 +104,9 @@ class Partition:
             alert = decode(record.value, Alert)
         except DecodeError as error:
             # Every channel reads the record; one of them reports it.
-            dead = dead_letter(source, error.reason, str(error), now_ms()) if self._context.reports_unrouted else None
+            dead = dead_letter(source, hop="notify", reason=error.reason, error=str(error), at=now_ms())
             self._progress.begin(source.offset, 1)
-            self._committer.add(Outcome(source.offset, None, dead))
+            self._committer.add(Outcome(source.offset, None, dead if self._context.reports_unrouted else None))
             return
         told = self._told.get(alert.id)
         planned = plan(

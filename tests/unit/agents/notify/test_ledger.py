@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agents.notify.delivery import Delivery, Source, idempotency_key, ledger_key
+from agents.letters import Source
+from agents.notify.delivery import Delivery, idempotency_key, ledger_key
 from agents.notify.ledger import fold
 from tests.kit.notify import alert
 

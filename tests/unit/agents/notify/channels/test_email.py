@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from agents.letters import Source
 from agents.notify.channels.email import EmailIntegration, email_of
-from agents.notify.delivery import Delivery, Source
+from agents.notify.delivery import Delivery
 from agents.notify.retry import DeliveryError
 from agents.notify.settings import EmailConfig, NotifySettings
 from tests.kit import receivers as kit

@@ -7,8 +7,9 @@ import logging
 import orjson
 import pytest
 
+from agents.letters import Source
 from agents.notify.channels.slack import SlackIntegration, payload
-from agents.notify.delivery import Delivery, Source
+from agents.notify.delivery import Delivery
 from agents.notify.retry import DeliveryError
 from agents.notify.settings import NotifySettings, SlackConfig
 from tests.kit import receivers as kit

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from agents.letters import Source
 from agents.notify.channels.webhook import WebhookIntegration, fingerprint, payload, signature
-from agents.notify.delivery import Delivery, Source
+from agents.notify.delivery import Delivery
 from agents.notify.settings import NotifySettings, WebhookConfig
 from tests.kit import receivers as kit
 from tests.kit.notify import alert
