@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from schemas import Finding
@@ -42,6 +43,15 @@ def finding(fold: Fold, change: Change, version: int = 0) -> Finding:
         rule_version=version,
         conditions=[_condition(fold, c, seen) for c, seen in zip(own, change.seen, strict=True)],
     )
+
+
+def ceased(old: Fold, fresh: Fold) -> list[Change]:
+    """What held by `old` and is looked at no more by `fresh`, which goes on from it by other terms; as `old` saw it.
+
+    It is told at once: the rule may be back before those who read findings have noticed that it was gone.
+    """
+    holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in fresh.held()}
+    return [replace(c, holds=False) for c in old.held() if (old.name_of(c.target), old.rules[c.rule].name) not in holds]
 
 
 def _condition(fold: Fold, c: int, seen: tuple[float, float, int]) -> dict[str, Any]:

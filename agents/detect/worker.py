@@ -13,7 +13,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
@@ -21,12 +20,13 @@ from aiokafka import AIOKafkaProducer
 from agents import crash
 from agents.detect import intake, metrics, outputs
 from agents.detect.store import Store
-from agents.detect.terms import Terms
+from agents.detect.terms import terms_of
 from agents.holes import check_hole
 from schemas import Record, SampleBatch, encode
 from streams import blocks
 from streams import fold as folding
 from streams.admission import Admission
+from streams.findings import ceased
 from streams.fold import Fold, Limits
 from streams.groups import finding_key
 from streams.kafka import KafkaSettings, close, producer_options
@@ -65,7 +65,7 @@ class Worker:
         self, kafka: KafkaSettings, settings: DetectSettings, targets: tuple[Target, ...], rules: tuple[Rule, ...]
     ) -> None:
         self.kafka, self.settings = kafka, settings
-        self.terms = Terms(targets, rules)
+        self.terms = terms_of(targets, rules)
         self._adopt_terms()
         self.folds: dict[int, Fold] = {}
         self.informed = asyncio.Event()
@@ -120,15 +120,9 @@ class Worker:
             blocks.rebuild(fold, fresh)
             self._expect(fresh)
             self.folds[partition] = fresh
-            self._tell_ceased(fold, fresh)
+            for change in ceased(fold, fresh):
+                self._tell_finding(fold, change)
         log.info("%d rules for %d targets are in force", len(self.rules), len(self.terms.labels))
-
-    def _tell_ceased(self, old: Fold, fresh: Fold) -> None:
-        """Tell of what held and is looked at no more: the rule may be back before those who read findings are."""
-        holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in fresh.held()}
-        for change in old.held():
-            if (old.name_of(change.target), old.rules[change.rule].name) not in holds:
-                self._tell_finding(old, replace(change, holds=False))
 
     def _expect(self, fold: Fold) -> None:
         fold.give_up_unknown()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from schemas import SampleBatch, encode
 from streams.fold import Record
+from streams.in_force import KINDS as DETECTED
 from streams.partition import partition_of
 from streams.replay.alerting import Alerting, Found
 from streams.replay.detection import Detection, terms_of
@@ -89,8 +90,10 @@ class Replay:
             self.feed(partition, [Record(0, int(at_ms), encode(some_of(batch, rows[partition])))])
 
     def control(self, at_ms: float, control: Control) -> None:
-        """Line up what a person asked for at `at_ms`."""
+        """Line up what a person asked for at `at_ms`: it counts before what comes at that time. Raises as `feed`."""
         self.alerting.ask(at_ms, control)
+        if control.kind in DETECTED:
+            self.detection.control(at_ms, control)
 
     def advance(self, to_ms: float) -> None:
         """Move the clock to `to_ms`: all that is lined up or due up to then, that time included, happens."""
@@ -101,14 +104,17 @@ class Replay:
             count = next((i for i, r in enumerate(waiting) if r.time > to_ms), len(waiting))
             records, waiting[:] = waiting[:count], waiting[count:]
             self._fold(partition, self._filled(partition, records, to_ms) if self.idle else records)
+            self._find(self.detection.advance(partition, to_ms))
         self._advanced = to_ms
         self.alerting.advance(to_ms)
 
     def _fold(self, partition: int, records: Sequence[Record]) -> None:
         for at in range(0, len(records), _MOST_AT_ONCE):
-            found = self.detection.feed(partition, records[at : at + _MOST_AT_ONCE])
-            self.findings += found
-            self.alerting.find(found)
+            self._find(self.detection.feed(partition, records[at : at + _MOST_AT_ONCE]))
+
+    def _find(self, found: list[Found]) -> None:
+        self.findings += found
+        self.alerting.find(found)
 
     def _filled(self, partition: int, records: Sequence[Record], to_ms: float) -> list[Record]:
         """The records, with empty ones where nothing comes for long, up to `to_ms`; all numbered anew."""

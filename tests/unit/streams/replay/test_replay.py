@@ -175,3 +175,83 @@ def test_a_log_is_taken_as_it_stands():
     replay.feed(home, [Record(700, START + 1000, encode(batch))])
     replay.advance(START + 100_000)
     assert [(a.source_partition, a.source_offset) for a in replay.transitions] == [(home, 700)]
+
+
+def slow(version: int, value: float | None = None, **more) -> Control:
+    body = {"name": "slow", "metric": "latency", "value": value, "cooldown": 0, **more}
+    return Control(
+        kind="rule", id="slow", version=version, deleted=value is None, actor="ada", at=0.0,
+        body=orjson.dumps(body if value is not None else {}).decode(),
+    )  # fmt: skip
+
+
+def timed(replay: Replay, at_s: float, **latencies: float) -> None:
+    at, n = START + at_s * 1000.0, len(latencies)
+    batch = SampleBatch(
+        probe="p", target=list(latencies), time=[at] * n, ok=[True] * n, latency_ms=list(latencies.values())
+    )
+    replay.samples(at, batch)
+
+
+def test_a_rule_is_judged_as_it_stands_at_each_moment():
+    """A rule that is set, edited and taken out on the way counts from then on, by what was counted before as well."""
+    replay = replayed([rule()], targets="a")
+    for at in range(0, 70, 10):
+        timed(replay, at, a=200.0)
+    replay.control(START + 15_000, slow(1, 100.0, window="1m"))
+    replay.control(START + 35_000, slow(2, 300.0, window="1m"))
+    replay.control(START + 45_000, slow(3, 150.0, window="1m"))
+    replay.control(START + 57_000, slow(4))
+    replay.advance(START + 100_000)
+    assert [(f.at - START, f.finding.holds, f.finding.rule_version, f.finding.count) for f in replay.findings] == [
+        (20_000, True, 1, 3.0), (40_000, False, 2, 5.0), (50_000, True, 3, 6.0), (57_000, False, 0, 6.0),
+    ]  # fmt: skip
+    assert (replay.transitions[-1].state, replay.transitions[-1].reason) == ("resolved", "rule_removed")
+
+
+def test_a_target_that_joins_the_matchers_of_a_rule_is_judged_from_then_on():
+    """Labels that are changed on the way count from then on."""
+    replay = replayed([rule(match=['team="web"'])], targets="a")
+    body = {"name": "a", "kind": "http", "labels": {"team": "web"}}
+    replay.control(
+        START + 15_000, Control(kind="target", id="a", version=1, actor="ada", at=0.0, body=orjson.dumps(body).decode())
+    )
+    for at in (10, 20):
+        sampled(replay, at, a=False)
+    replay.advance(START + 30_000)
+    assert [(f.at - START, f.finding.rule) for f in replay.findings] == [(20_000, "down")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_changes_on_the_way_do_not_depend_on_how_the_input_is_cut(seed):
+    """Rules that change again and again, at the very time of a sample too: the same transitions to the last byte."""
+    some, rng = history(seed), random.Random(seed)
+    changes = [(round(at, 3), rng.choice([None, 0, 1])) for at, _, _ in some[:: rng.randint(7, 15)]]
+
+    def run(every: float | None) -> bytes:
+        replay, due = replayed(RULES, "abcd"), 0.0
+        moments = [(at, 0, v) for at, v in changes] + [(at, 1, (target, ok)) for at, target, ok in some]
+        version = 0
+        for at, kind, what in sorted(moments, key=lambda m: m[:2]):
+            if every is not None and at > due:
+                replay.advance(START + due * 1000.0)
+                due = at + every
+            if kind == 1:
+                sampled(replay, at, **{what[0]: what[1]})
+                continue
+            version += 1
+            body = {"name": "down", "metric": "up", "operator": "==", "value": what}
+            control = Control(
+                kind="rule", id="down", version=version, deleted=what is None, actor="ada", at=0.0,
+                body=orjson.dumps(body if what is not None else {}).decode(),
+            )  # fmt: skip
+            replay.control(START + at * 1000.0, control)
+        replay.advance(START + some[-1][0] * 1000.0 + 600_000)
+        assert len({f.finding.rule_version for f in replay.findings}) > 3
+        found = [[f.at, f.partition, f.offset, f.finding.rule, f.finding.rule_version] for f in replay.findings]
+        told = [a.to_dict() for a in replay.transitions]
+        return orjson.dumps([sorted(found), told], option=orjson.OPT_SERIALIZE_NUMPY)
+
+    whole = run(None)
+    assert run(60.0) == whole
+    assert run(0.0) == whole
