@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import ssl
@@ -108,14 +109,24 @@ def consumer_options(kafka: KafkaSettings, name: str, group: str | None = None) 
     return options
 
 
-async def close(client: Any, timeout_s: float = 2.0) -> None:
-    """Stop an aiokafka client; never raises, and leaves one that does not end in `timeout_s` to itself.
+async def close(client: Any, within_s: float = 2.0) -> None:
+    """Stop an aiokafka client; never raises, and cuts off one that does not end `within_s`.
 
-    While a broker is away, aiokafka's `stop` may hang, or raise the CancelledError of one of its own tasks.
+    While a broker is away, `stop` may hang, or raise the CancelledError of one of the client's own tasks. A producer's
+    waits for its unsent records; no forgotten task must send those later either, so its sender is cancelled.
     """
     stopping = asyncio.ensure_future(client.stop())
-    await asyncio.wait({stopping}, timeout=timeout_s)
-    if not stopping.done():
-        stopping.cancel()
-    elif not stopping.cancelled() and (error := stopping.exception()) is not None:
-        logging.getLogger("probestream.kafka").debug("a client did not close cleanly: %s", error)
+    done, _ = await asyncio.wait({stopping}, timeout=within_s)
+    if done:
+        if not stopping.cancelled() and (error := stopping.exception()) is not None:
+            logging.getLogger("probestream.kafka").debug("a client did not close cleanly: %r", error)
+        return
+    sender = getattr(client, "_sender", None)
+    if sender is not None and sender.sender_task is not None:
+        sender.sender_task.cancel()
+    stopping.cancel()
+    connections = getattr(client, "client", None) or getattr(client, "_client", None)
+    if connections is not None:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(connections.close(), 0.5)
+    await asyncio.wait({stopping}, timeout=0.5)

@@ -7,12 +7,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from agents.gateway.errors import ApiError
 from schemas import Control, encode
-from streams.kafka import KafkaSettings, close, producer_options
+from streams.kafka import KafkaSettings
+from streams.late_producer import LateProducer
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
 
@@ -28,8 +28,7 @@ class Controls:
 
     def __init__(self, kafka: KafkaSettings, view: View) -> None:
         self.kafka, self.view = kafka, view
-        self._producer: AIOKafkaProducer | None = None
-        self._lock = asyncio.Lock()
+        self._producer = LateProducer(kafka, "gateway")
 
     async def write(self, kind: str, control_id: str, actor: str, body: dict[str, Any]) -> Control:
         """Append a change and wait for the broker. Raises ApiError where Kafka does not answer."""
@@ -41,7 +40,7 @@ class Controls:
         )
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                producer = await self._started()
+                producer = await self._producer.started()
                 await producer.send_and_wait(
                     full_name(self.kafka, CONTROL), encode(control), key=f"{kind}/{control_id}".encode()
                 )
@@ -50,19 +49,6 @@ class Controls:
             raise ApiError(503, "kafka_unavailable", "Kafka does not answer; try again") from error
         return control
 
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._lock:
-            if self._producer is None:
-                producer = AIOKafkaProducer(**producer_options(self.kafka, "gateway"))
-                try:
-                    await producer.start()
-                except BaseException:
-                    await close(producer)
-                    raise
-                self._producer = producer
-            return self._producer
-
     async def close(self) -> None:
         """Let the producer go."""
-        if self._producer is not None:
-            await close(self._producer)
+        await self._producer.close()

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from agents.gateway.errors import ApiError
 from schemas import encode
-from streams.kafka import KafkaSettings, close, producer_options
+from streams.kafka import KafkaSettings
+from streams.late_producer import LateProducer
 from streams.log_lines import Line, batches
 from streams.partition import partition_of
 from streams.topics import LOGS, full_name
@@ -28,15 +28,14 @@ class LogIntake:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._producer: AIOKafkaProducer | None = None
-        self._lock = asyncio.Lock()
+        self._producer = LateProducer(kafka, "gateway-logs", linger_ms=5)
 
     async def write(self, lines: Mapping[str, Sequence[Line]]) -> None:
         """Append `lines`, by target, and wait for the broker. Raises ApiError where Kafka does not answer."""
         topic = full_name(self._kafka, LOGS)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                producer = await self._started()
+                producer = await self._producer.started()
                 acks = [
                     await producer.send(
                         topic,
@@ -52,19 +51,6 @@ class LogIntake:
             _log.warning("log lines could not be written: %s", error)
             raise ApiError(503, "kafka_unavailable", "Kafka does not answer; send the lines again") from error
 
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._lock:
-            if self._producer is None:
-                producer = AIOKafkaProducer(**producer_options(self._kafka, "gateway-logs"), linger_ms=5)
-                try:
-                    await producer.start()
-                except BaseException:
-                    await close(producer)
-                    raise
-                self._producer = producer
-            return self._producer
-
     async def close(self) -> None:
         """Let the producer go."""
-        if self._producer is not None:
-            await close(self._producer)
+        await self._producer.close()

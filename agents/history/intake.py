@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from agents.history.retry import until_done
@@ -15,12 +15,13 @@ from agents.history.rows import SOURCES, Rows
 from agents.history.store import FencedError, Source, Store
 from agents.letters import dead_letter
 from schemas import DecodeError, Record, decode, encode
+from streams.assignment import Assignment
 from streams.kafka import KafkaSettings, close, consumer_options, producer_options
 from streams.topics import DEAD_LETTERS, full_name
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 _log = logging.getLogger("probestream.history")
 _LINGER_S = 0.5
@@ -30,22 +31,6 @@ _STALL_S = 30.0
 
 class StalledError(RuntimeError):
     """Records are there but none arrive: a restart of the role helps."""
-
-
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
-    """Counts assignments, so that work begun under an earlier one is known for it."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.partitions: set[TopicPartition] = set()
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - the interface's
-        self.number += 1
-        self.partitions = set()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self.number += 1
-        self.partitions = set(assigned)
 
 
 class Intake:
@@ -61,7 +46,7 @@ class Intake:
             rebalance_timeout_ms=30_000,
         )
         self.producer = AIOKafkaProducer(**producer_options(kafka, "history"))
-        self.assignment = _Assignment()
+        self.assignment = Assignment()
         self.number = -1
         self.expected: dict[TopicPartition, int | None] = {}
         self.following: dict[TopicPartition, int] = {}

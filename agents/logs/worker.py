@@ -6,18 +6,19 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from agents.logs import state
 from agents.logs.partition import Partition
 from agents.watchdog import watch
+from streams.assignment import Assignment
 from streams.kafka import KafkaSettings, close, consumer_options, producer_options
 from streams.topics import LOGS, full_name
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from agents.logs.settings import LogsSettings
     from streams.log_counts import Counting
@@ -29,22 +30,6 @@ _START_LIMIT_S = 20.0
 
 class WedgedError(RuntimeError):
     """The consumer stopped reading although there is more."""
-
-
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
-    """Counts assignments, so that work begun under an earlier one is known for it."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.partitions: set[int] = set()
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - the interface's
-        self.number += 1
-        self.partitions = set()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self.number += 1
-        self.partitions = {tp.partition for tp in assigned}
 
 
 class Worker:
@@ -61,7 +46,7 @@ class Worker:
             | {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_500, "rebalance_timeout_ms": 10_000}
         )
         self._samples = AIOKafkaProducer(**producer_options(kafka, "logs-samples"))
-        self._assignment = _Assignment()
+        self._assignment = Assignment()
         self._number = 0
         self._partitions: dict[int, Partition] = {}
 
@@ -135,7 +120,7 @@ class Worker:
 
     async def _take_up(self) -> None:
         """Begin with the partitions of a new assignment."""
-        number, wanted = self._assignment.number, sorted(self._assignment.partitions)
+        number, wanted = self._assignment.number, sorted(tp.partition for tp in self._assignment.partitions)
         await self._let_go()
         taken = {
             n: Partition(

@@ -9,12 +9,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from agents.notify import metrics
-from agents.notify.clients import stop_quietly
 from agents.notify.context import KAFKA_LIMIT_S
 from agents.notify.delivery import ledger_key
 from agents.notify.pulse import FROZEN_S
 from schemas import encode
-from streams.kafka import producer_options
+from streams.kafka import close, producer_options
 from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, full_name
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ class Committer:
         """Give up the producer; what is not committed stays for the next owner."""
         if self._timer is not None:
             self._timer.cancel()
-        await stop_quietly(self._producer)
+        await close(self._producer, 1.0)
 
     async def _transact(self, batch: list[Outcome], offset: int | None) -> None:
         kafka, producer = self._context.kafka, self._producer

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from agents.notify.clients import stop_quietly
 from agents.notify.delivery import FINAL, ledger_key
 from agents.notify.retry import may_have_arrived
 from schemas import DecodeError, Notification, decode
-from streams.kafka import consumer_options
+from streams.kafka import close, consumer_options
 from streams.topics import NOTIFICATIONS, full_name
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ async def load(kafka: KafkaSettings, channel: str, partition: int, since_ms: flo
                     _take(entries, channel, record.value)
         return entries
     finally:
-        await stop_quietly(consumer)
+        await close(consumer, 1.0)
 
 
 async def _end(kafka: KafkaSettings, channel: str, tp: TopicPartition) -> int:
@@ -89,7 +88,7 @@ async def _end(kafka: KafkaSettings, channel: str, tp: TopicPartition) -> int:
         ends: dict[TopicPartition, int] = await consumer.end_offsets([tp])
         return ends[tp]
     finally:
-        await stop_quietly(consumer)
+        await close(consumer, 1.0)
 
 
 def _take(entries: dict[str, Entry], channel: str, value: bytes | None) -> None:

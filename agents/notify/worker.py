@@ -10,12 +10,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.structs import TopicPartition
 
 from agents.notify import metrics
-from agents.notify.clients import stop_quietly
 from agents.notify.context import KAFKA_LIMIT_S, Context, Outcome, Outlet
 from agents.notify.pace import Gate
 from agents.notify.partition import Partition
 from agents.notify.pulse import Pulse
-from streams.kafka import consumer_options, producer_options
+from streams.kafka import close, consumer_options, producer_options
 from streams.topics import ALERTS, NOTIFICATIONS, full_name
 from streams.units import now_ms
 
@@ -226,6 +225,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         await self._close_partitions()
         if self._closings:
             await asyncio.wait(set(self._closings))
-        await asyncio.gather(stop_quietly(self._consumer), stop_quietly(self._context.intents))
+        await asyncio.gather(close(self._consumer, 1.0), close(self._context.intents, 1.0))
         for outlet in self._context.outlets.values():
             await outlet.integration.close()
