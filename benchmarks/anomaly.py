@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import finish, options, percentile
 from streams.kernel import baseline, change, flat, forecast, robust, seasonal, surprise
+from streams.kernel.fold import QUARTER_MS
 from streams.kernel.jit import njit
 from tests.kit.labelled import Series, generate
 
@@ -33,7 +34,6 @@ Flags = NDArray[np.bool_]
 Rule = Callable[[Floats], Flags]
 
 LEAST = 2.0  # milliseconds: what the detector takes for the least deviation of a latency
-SEASON_LEAST = 0.05  # of what is normal for the hour
 MINUTE, FIVE = 2, 10  # samples in the windows of the surprise, at a sample every 30 s
 GAP = 10  # samples
 SEED = 7  # the thresholds were chosen on the series of others
@@ -49,7 +49,7 @@ def scores(time_ms: Floats, value: Floats, failed: Floats, limit: float) -> Floa
     mean = np.zeros((seasonal.HOURS, 1), np.float32)
     weeks = np.zeros((seasonal.HOURS, 1), np.uint8)
     spread = np.zeros(1, np.float32)
-    hour, total, count = -1, 0.0, 0
+    hour, quarter, usual, total, count = -1, -1, np.nan, 0.0, 0
     for i in range(n):
         v, t = value[i], time_ms[i]
         out[Z, i] = baseline.update(s, 0, v, LEAST)
@@ -67,13 +67,14 @@ def scores(time_ms: Floats, value: Floats, failed: Floats, limit: float) -> Floa
             if count:
                 seasonal.observe(mean, weeks, spread, 0, hour, total / count, LEAST)
             hour, total, count = now, 0.0, 0
+        if int(t) // QUARTER_MS != quarter:
+            quarter = int(t) // QUARTER_MS
+            usual = seasonal.expected_at(mean, weeks, 0, quarter * QUARTER_MS + QUARTER_MS // 2)
         if not math.isnan(v):
             total += v
             count += 1
-        usual = seasonal.expected_at(mean, weeks, 0, int(t))
-        if usual > 0.0:
-            out[RATIO, i] = v / usual
-            out[SEASONAL, i] = change.update(s, 72, v / usual, SEASON_LEAST)
+        out[RATIO, i] = seasonal.ratio(v, usual)
+        out[SEASONAL, i] = change.update(s, 72, out[RATIO, i], seasonal.FLOOR_SHARE)
     return out
 
 
@@ -98,7 +99,7 @@ SHIFTS = ("spike", "level shift", "small shift", "slow drift", "variance")
 FAILURES = ("error burst", "outage")
 DEFAULTS = {
     "check": ("z > 5, twice", "change > 8.5", "surprise > 5, 1 min", "surprise > 4.5, 5 min", "flat > 0"),
-    "traffic": ("change of ratio > 8.5",),
+    "traffic": ("seasonal change > 8.5",),
     "counter": ("forecast < 20 min",),
 }
 # Name: the nature of the series it is for, the kinds of incident it is meant to find, and itself.
@@ -113,7 +114,9 @@ RULES: dict[str, tuple[str, tuple[str, ...], Rule]] = {
     "flat > 0": ("check", ("stuck",), lambda s: s[FLAT] > 0),
     "forecast < 20 min": ("counter", ("running out",), lambda s: s[FORECAST] < 1200),
     "ratio < 0.67 or > 1.5, twice": ("traffic", ("wrong hour",), lambda s: twice(np.abs(np.log(s[RATIO])) > 0.4)),
-    "change of ratio > 8.5": ("traffic", ("wrong hour",), lambda s: np.abs(s[SEASONAL]) > change.CHANGED),
+    "seasonal change > 12": ("traffic", ("wrong hour",), lambda s: np.abs(s[SEASONAL]) > 12),
+    "seasonal change > 8.5": ("traffic", ("wrong hour",), lambda s: np.abs(s[SEASONAL]) > change.CHANGED),
+    "seasonal change > 6.5": ("traffic", ("wrong hour",), lambda s: np.abs(s[SEASONAL]) > 6.5),
 }
 KINDS = (*SHIFTS, *FAILURES, "stuck", "running out", "wrong hour")
 

@@ -50,11 +50,17 @@ RULES = (
     Rule(name="p95", metric="latency", aggregate="p95", operator=">", value=400, window="1h"),
 )
 DAY = Rule(name="day", metric="latency", aggregate="p95", operator=">", value=400, window="24h")
+SCORES = tuple(
+    Rule(
+        name=score, metric="latency", aggregate=score, operator=">", value=8, limit=1e9 if score == "forecast" else None
+    )
+    for score in ("robust", "change", "seasonal_change", "flat", "forecast")
+)
 
 
-def fresh(*, day: bool = False, quantiles: bool = True) -> Fold:
+def fresh(*, day: bool = False, quantiles: bool = True, scores: bool = False) -> Fold:
     """An empty state."""
-    rules = (*RULES, DAY) if day else RULES
+    rules = (*RULES, *((DAY,) if day else ()), *(SCORES if scores else ()))
     admission = Admission(labels_of=lambda _: {}, known=lambda _: True)
     return Fold(0, rules, compile_rules(rules), admission, quantiles=quantiles)
 
@@ -92,12 +98,12 @@ def held_by_sketches(fold: Fold) -> int:
     return int(arena.counters[USED] - arena.counters[FREED]) * CHUNK + 16 * int(fold.state.clock[state.ROWS])
 
 
-def memory(targets: int, hours: float, *, day: bool, quantiles: bool) -> dict[str, float]:
+def memory(targets: int, hours: float, how: dict[str, bool]) -> dict[str, float]:
     """Bytes a target, by part, and what the process grew by."""
     return_what_is_freed()  # as the role does
     warm()
     writer = Writer(targets, 500, 0.01)
-    fold = fresh(day=day, quantiles=quantiles)
+    fold = fresh(**how)
     gc.collect()
     before = psutil.Process().memory_info().rss
     began, sketches = time.process_time(), [0]
@@ -112,10 +118,10 @@ def memory(targets: int, hours: float, *, day: bool, quantiles: bool) -> dict[st
     return {**parts, "in all": sum(parts.values()), "resident": grown, "samples/s": targets * hours * PASSES / took}
 
 
-def alone(targets: int, hours: float, *, day: bool, quantiles: bool) -> dict[str, float]:
+def alone(targets: int, hours: float, how: dict[str, bool]) -> dict[str, float]:
     """`memory` in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(memory, targets, hours, day=day, quantiles=quantiles).result()
+        return pool.submit(memory, targets, hours, how).result()
 
 
 async def stored(bootstrap: str, targets: int) -> dict[str, float]:
@@ -175,13 +181,14 @@ def main() -> None:
     args = parser.parse_args()
     targets = min(args.targets, 20_000) if args.quick else args.targets
     cases = {
-        "windows up to 1 h": {"day": False, "quantiles": True},
-        "without quantiles": {"day": False, "quantiles": False},
-        "and a quantile over 24 h": {"day": True, "quantiles": True},
+        "windows up to 1 h": {},
+        "without quantiles": {"quantiles": False},
+        "and a quantile over 24 h": {"day": True},
+        "and every score": {"scores": True},
     }
     result: dict[str, Any] = {"benchmark": "state", "targets": targets, "memory": {}}
     for name, how in cases.items():
-        case = {k: round(v) for k, v in alone(targets, 1.0, **how).items()}
+        case = {k: round(v) for k, v in alone(targets, 1.0, how).items()}
         result["memory"][name] = case
         print(f"{name}: {case['in all']} bytes a target, resident {case['resident']}")
         print("   " + ", ".join(f"{k} {v}" for k, v in case.items() if k not in ("in all", "resident")), flush=True)

@@ -198,8 +198,8 @@ def _load_numbers(held: state.State, start: int, num: Any, layout: list[int]) ->
     declared = mine[:, [state.DECLARED, state.DECLARED_ERRORS]].copy()
     mine[:, : state.ALWAYS] = num[:, : state.ALWAYS]
     mine[:, [state.DECLARED, state.DECLARED_ERRORS]] = declared  # what the configuration says now
-    for i, size in enumerate(state.SCORE_SIZES):
-        if layout[i] >= 0 and held.layout[i] >= 0:
+    for i, size in state.SCORE_SIZES:
+        if i < len(layout) and layout[i] >= 0 and held.layout[i] >= 0:
             mine[:, held.layout[i] : held.layout[i] + size] = num[:, layout[i] : layout[i] + size]
 
 

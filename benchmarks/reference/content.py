@@ -124,7 +124,8 @@ async def make_topics(kafka: KafkaSettings) -> None:
     admin = AIOKafkaAdminClient(**client_options(kafka, "bench-admin"))
     await admin.start()
     try:
-        config = {**topic_config(SAMPLES), "message.timestamp.type": "CreateTime"}
+        # Nothing may be deleted for a time that is long ago.
+        config = {**topic_config(SAMPLES), "message.timestamp.type": "CreateTime", "retention.ms": "-1"}
         await admin.create_topics([NewTopic(full_name(kafka, SAMPLES), 1, 1, topic_configs=config)])
     finally:
         await admin.close()

@@ -52,11 +52,14 @@ LARGEST_LAG = 0.95
 
 @lean
 def score(s: Floats, at: int) -> float:
-    """The greatest of the three sums, negative if it is the downward one; NaN before `GRACE` values."""
+    """The greatest of the three sums, negative where values lean downwards; NaN before `GRACE` values.
+
+    A shift downwards widens the spread as well, and as fast: which way it went only the sums of the level tell.
+    """
     if s[at + SEEN] < GRACE:
         return math.nan
-    most = max(s[at + UP], s[at + WIDE])
-    return float(most if most >= s[at + DOWN] else -s[at + DOWN])
+    most = max(s[at + UP], s[at + DOWN], s[at + WIDE])
+    return float(-most if s[at + DOWN] > s[at + UP] else most)
 
 
 @lean

@@ -12,8 +12,8 @@ from streams.kernel.scan import Flat
 from streams.kernel.state import (
     BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, DEGRADED, DUPLICATES, ERROR_BASELINE, FAILURES,
     FLAT, FORECAST, FREE_ROWS, FREE_TARGETS, HEAD, HEALTHY, HOUR, HOUR_COUNT, HOUR_SUM, LATE_PANES, LIVE, MAIN, NAME,
-    NOW, OK, OK_AT, PREVIOUS, PROBES, ROBUST, ROWS, RULE_SET, SEASON, SEEN_AT, SINCE, SKETCHED, STATUS, TARGETS, TEXT,
-    TICKED, TIME, UNHEALTHY, UNTOLD, VALUE, WARNS, Z, State, find_row, keep_row,
+    NOW, OK, OK_AT, PREVIOUS, PROBES, ROBUST, ROWS, RULE_SET, SEASON, SEASONAL_CHANGE, SEEN_AT, SINCE, SKETCHED, STATUS,
+    TARGETS, TEXT, TICKED, TIME, UNHEALTHY, UNTOLD, VALUE, WARNS, Z, State, find_row, keep_row,
 )  # fmt: skip
 
 LATENCY_FLOOR_MS = 2.0
@@ -143,6 +143,9 @@ def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float
     at = state.layout[CHANGE]
     if at >= 0:
         num[at] = change.update(num, at + 1, sound, least)
+    at = state.layout[SEASONAL_CHANGE]
+    if at >= 0:
+        num[at] = change.update(num, at + 1, seasonal.ratio(sound, num[SEASON]), seasonal.FLOOR_SHARE)
     at = state.layout[FLAT]
     if at >= 0:
         num[at] = flat_line.update(num, at + 1, sound, time, flat_line.TOLERANCE)

@@ -12,8 +12,8 @@ from streams.kernel.jit import inlined, lean
 from streams.kernel.panes import LEAST, MOST
 from streams.kernel.state import (
     BASELINE, BLOCK, CHANGE, CRITICALS, DECLARED, DECLARED_ERRORS, ERROR_BASELINE, FAILURES, FALSE, FLAT, FORECAST,
-    HEAD, MAIN, NOW, OK, OK_AT, PREVIOUS, ROBUST, RULE_SET, SEASON, SEEN_AT, SKETCHED, STATUS, TRUE, UNSURE, VALUE,
-    WARNS, Z, State,
+    HEAD, MAIN, NOW, OK, OK_AT, PREVIOUS, ROBUST, RULE_SET, SEASON, SEASONAL_CHANGE, SEEN_AT, SKETCHED, STATUS, TRUE,
+    UNSURE, VALUE, WARNS, Z, State,
 )  # fmt: skip
 
 MOST_TOKENS = 256
@@ -180,6 +180,9 @@ def value_of(state: State, rules: Rules, c: int, target: int, row: int) -> tuple
         return (num[at] if at >= 0 else np.nan), 1.0
     if kind == kinds.CHANGE:
         at = state.layout[CHANGE]
+        return (num[at] if at >= 0 else np.nan), 1.0
+    if kind == kinds.SEASONAL_CHANGE:
+        at = state.layout[SEASONAL_CHANGE]
         return (num[at] if at >= 0 else np.nan), 1.0
     if kind == kinds.FLAT:
         at = state.layout[FLAT]

@@ -33,6 +33,7 @@ STATUS = 22  # 0 healthy, 1 degraded, 2 unhealthy, 3 unknown
 SUM = 23  # sum of the values, window
 MISSED = 24  # seconds since a run by the cron schedule was due (with its grace) and did not come; 0 where none is
 PREVIOUS = 25  # status before the present one, as STATUS; none where it is in the bit set `param` (bit 1 << status)
+SEASONAL_CHANGE = 26  # change-point score of the latest value's ratio to what is usual for the hour of the week
 
 WINDOWED = frozenset(
     {MEAN, MIN, MAX, RATIO, ERROR_RATE, ERRORS, COUNT, RATE, SUCCESS_RATE, QUANTILE, SURPRISE, ERROR_RATIO, SUM}

@@ -79,3 +79,9 @@ def expected_at(mean: Means, weeks: Weeks, row: int, time_ms: int) -> float:
     here = expected(mean, weeks, row, hour)
     there = expected(mean, weeks, row, (hour + (1 if share >= 0.0 else HOURS - 1)) % HOURS)
     return here + abs(share) * (there - here)
+
+
+@lean
+def ratio(value: float, usual: float) -> float:
+    """`value` to what is usual for its hour; NaN where that is not known, or not positive."""
+    return value / usual if usual > 0.0 else math.nan

@@ -36,12 +36,16 @@ PROBES = 2  # whose sequence numbers are known, by target
 HEAD, NOW, ROWS, TARGETS, DUPLICATES, LATE_PANES, TICKED, FREE_ROWS, FREE_TARGETS, STORED = range(10)
 CLOCK_CELLS = 12
 # Scores that are kept only where a rule looks at them: entry of the layout, cells, one more for the latest score.
-ROBUST, CHANGE, FLAT, FORECAST, SKETCHED = range(5)
-_SCORES = ((kinds.ROBUST, robust.SIZE + 1), (kinds.CHANGE, change.SIZE + 1), (kinds.FLAT, flat.SIZE + 1),
-           (kinds.FORECAST, forecast.SIZE))  # fmt: skip
-
-
-SCORE_SIZES = tuple(size for _, size in _SCORES)
+# Stored states know them by these numbers: a new one comes last.
+ROBUST, CHANGE, FLAT, FORECAST, SKETCHED, SEASONAL_CHANGE = range(6)
+_SCORES = (
+    (ROBUST, kinds.ROBUST, robust.SIZE + 1),
+    (CHANGE, kinds.CHANGE, change.SIZE + 1),
+    (FLAT, kinds.FLAT, flat.SIZE + 1),
+    (FORECAST, kinds.FORECAST, forecast.SIZE),
+    (SEASONAL_CHANGE, kinds.SEASONAL_CHANGE, change.SIZE + 1),
+)
+SCORE_SIZES = tuple((entry, size) for entry, _, size in _SCORES)
 
 
 class Series(NamedTuple):
@@ -99,8 +103,8 @@ class Seasons(NamedTuple):
 class State(NamedTuple):
     """All of it.
 
-    `layout` is where in Series.num the cells of ROBUST, CHANGE, FLAT, FORECAST begin, -1: nowhere; and, for SKETCHED,
-    how many panes of 10 s the sketches keep, -1: there are none.
+    `layout` is where in Series.num the cells of ROBUST, CHANGE, FLAT, FORECAST, SEASONAL_CHANGE begin, -1: nowhere;
+    and, for SKETCHED, how many panes of 10 s the sketches keep, -1: there are none.
     `free_rows` and `free_targets` are stacks of what was given up; the clock knows their heights.
     """
 
@@ -127,9 +131,9 @@ def _blocks(rows: int) -> int:
 def layout_of(wanted: set[int]) -> tuple[NDArray[np.int64], int]:
     """Where the cells of the scores of `wanted` kinds begin, and how many columns there are in all."""
     at, out = ALWAYS, np.full(len(_SCORES) + 1, -1, np.int64)
-    for i, (kind, size) in enumerate(_SCORES):
+    for entry, kind, size in _SCORES:
         if kind in wanted:
-            out[i] = at
+            out[entry] = at
             at += size
     return out, at
 

@@ -147,8 +147,9 @@ class Condition(Settings):
         default="last",
         description="last: the latest sample. mean, min, max, sum, p50, p95, p99, count, rate: over the window. ratio: "
         "mean over the window to the baseline. zscore, robust: distance of the latest sample from the baseline in "
-        "deviations. change: change-point score. flat: seconds without a movement. forecast: seconds to the limit. "
-        "absent: seconds since the last one. surprise, error_ratio: of the error_rate.",
+        "deviations. change: change-point score. seasonal_change: that of the ratio to what is usual for the hour of "
+        "the week. flat: seconds without a movement. forecast: seconds to the limit. absent: seconds since the last "
+        "one. surprise, error_ratio: of the error_rate.",
     )
     window: Duration = Field(default=0.0, description="10s to 5m, 10m to 1h by 5m, 2h to 24h by 1h.")
     operator: Annotated[Symbol, BeforeValidator(_symbol)] = ">"

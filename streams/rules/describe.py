@@ -21,6 +21,7 @@ _SENTENCES = {
     kinds.ZSCORE: "{metric}: deviations from its baseline",
     kinds.ROBUST: "{metric}: robust deviations from its median",
     kinds.CHANGE: "{metric}: change-point score",
+    kinds.SEASONAL_CHANGE: "{metric} to what is usual for the hour: change-point score",
     kinds.SURPRISE: "error_rate{over}: surprise",
     kinds.ERROR_RATIO: "error_rate{over} to its baseline",
     kinds.FLAT: "{metric} unmoved for",

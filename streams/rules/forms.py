@@ -22,6 +22,7 @@ _RENAMED = {"all_": "all", "any_": "any", "not_": "not", "for_": "for"}
 # (1993); checks are many, so that what wakes people lies further out.
 _DEVIATIONS = {"low": (8.0, 5.0), "medium": (5.0, 3.5), "high": (3.5, 2.5)}
 _SURPRISE = {"low": 9.0, "medium": 6.0, "high": 4.0}  # one in 10^9, 10^6, 10^4
+_SEASONAL = {"low": 12.0, "medium": 8.5, "high": 6.5}  # docs/anomaly.md: what each finds, and how often in vain
 
 
 class Anomaly(Settings):
@@ -29,6 +30,7 @@ class Anomaly(Settings):
 
     metric: str = Field(min_length=1, max_length=200)
     sensitivity: Literal["low", "medium", "high"] = "medium"
+    seasonal: bool = Field(default=False, description="As usual for the hour of the week, once there are two weeks.")
 
 
 class Forecast(Settings):
@@ -134,6 +136,11 @@ def _part(data: Mapping[str, Any], form: str, model: type[BaseModel]) -> Any:
 def _anomaly(wanted: Anomaly) -> dict[str, Any]:
     metric = wanted.metric
     begin, end = _DEVIATIONS[wanted.sensitivity]
+    if wanted.seasonal:
+        begin = _SEASONAL[wanted.sensitivity]
+        above = {"metric": metric, "aggregate": "seasonal_change", "operator": ">", "value": begin}
+        below = {**above, "operator": "<", "value": -begin}
+        return above if metric == "latency" or metric in words.OWN else {"any": [above, below]}
     if metric == "error_rate":
         return {"metric": metric, "aggregate": "surprise", "operator": ">", "value": _SURPRISE[wanted.sensitivity]}
     above = {"metric": metric, "aggregate": "robust", "operator": ">", "value": begin, "recover": end}

@@ -19,6 +19,8 @@ STATUS_NAMES = ("healthy", "degraded", "unhealthy", "unknown")
 
 SHARE, SECONDS, MILLISECONDS, STATUSES, NUMBER = "share", "seconds", "milliseconds", "status", "number"
 
+MOST_CHANGE = 16.0  # a change-point score grows no further, up or down: streams.kernel.change.MOST
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -59,7 +61,8 @@ VALUES = {
     "ratio": Look(kinds.RATIO, low=-inf),
     "zscore": Look(kinds.ZSCORE, low=-inf),
     "robust": Look(kinds.ROBUST, low=-inf),
-    "change": Look(kinds.CHANGE),
+    "change": Look(kinds.CHANGE, low=-MOST_CHANGE, high=MOST_CHANGE),
+    "seasonal_change": Look(kinds.SEASONAL_CHANGE, low=-MOST_CHANGE, high=MOST_CHANGE),
     "flat": Look(kinds.FLAT, SECONDS),
     "forecast": Look(kinds.FORECAST, SECONDS),
     "count": Look(kinds.COUNT),

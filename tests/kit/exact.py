@@ -29,7 +29,7 @@ from streams.topics import DETECT_STATE, FINDINGS, SAMPLES, Topic, full_name, pa
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 RULES: tuple[dict[str, Any], ...] = (
@@ -149,9 +149,9 @@ class Load:
         return batch
 
 
-def empty(kafka: KafkaSettings, partition: int) -> Fold:
-    """A fold of the configuration of `write_config`."""
-    rules = expand(tuple(Rule.model_validate(r) for r in RULES))
+def empty(kafka: KafkaSettings, partition: int, by: Sequence[dict[str, Any]] = RULES) -> Fold:
+    """A fold of the configuration of `write_config`, or with the rules `by`."""
+    rules = expand(tuple(Rule.model_validate(r) for r in by))
     admission = Admission(
         labels_of=lambda name: {"target": name, "kind": "push"}, known=lambda _: True, partitions=kafka.partitions
     )
@@ -196,10 +196,10 @@ async def everything(kafka: KafkaSettings, topic: Topic, partition: int) -> list
         await consumer.stop()
 
 
-async def stored(kafka: KafkaSettings, partition: int) -> Fold:
+async def stored(kafka: KafkaSettings, partition: int, by: Sequence[dict[str, Any]] = RULES) -> Fold:
     """The state of a partition as it is stored now."""
     entries = {m.key: m.value for m in await everything(kafka, DETECT_STATE, partition)}
-    fold = empty(kafka, partition)
+    fold = empty(kafka, partition, by)
     blocks.load(fold, entries)
     return fold
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from streams.kernel import baseline, bins, change, flat, forecast, kinds, panes, robust, surprise
+from streams.kernel import baseline, bins, change, flat, forecast, kinds, panes, robust, seasonal, surprise
 from tests.unit.streams.rules import reference
 
 HEALTHY, DEGRADED, UNHEALTHY, UNKNOWN = range(4)
@@ -22,8 +22,10 @@ class SlowSeries:
         self.own, self.samples = own, []
         self.seen_at = self.ok_at = now
         self.time, self.value, self.z = -math.inf, None, None
-        self.scores = {name: np.zeros(m.SIZE) for name, m in (("base", baseline), ("robust", robust), ("change", change), ("flat", flat), ("forecast", forecast))}  # fmt: skip
-        self.robust = self.change = self.flat = 0.0
+        self.scores = {name: np.zeros(m.SIZE) for name, m in (("base", baseline), ("robust", robust), ("change", change), ("flat", flat), ("forecast", forecast), ("of_season", change))}  # fmt: skip
+        self.robust = self.change = self.flat = self.of_season = 0.0
+        self.mean, self.weeks = np.zeros((seasonal.HOURS, 1), np.float32), np.zeros((seasonal.HOURS, 1), np.uint8)
+        self.spread, self.hour, self.in_hour = np.zeros(1, np.float32), -1, []
 
     def add(self, now, time, ok, value):
         self.samples.append((int(time // 10_000), ok, value))
@@ -39,9 +41,25 @@ class SlowSeries:
         self.change = change.update(s["change"], 0, sound, least)
         self.flat = flat.update(s["flat"], 0, sound, time, flat.TOLERANCE)
         forecast.update(s["forecast"], 0, sound, time)
+        if (hour := int(time // seasonal.HOUR_MS)) != self.hour:
+            if self.in_hour:
+                week, mean = seasonal.hour_of_week(self.hour * seasonal.HOUR_MS), sum(self.in_hour) / len(self.in_hour)
+                seasonal.observe(self.mean, self.weeks, self.spread, 0, week, mean, least)
+            self.hour, self.in_hour = hour, []
+        self.in_hour += [sound] if sound == sound else []
+        ratio = sound / self.season if self.season > 0 else math.nan
+        self.of_season = change.update(s["of_season"], 0, ratio, 0.05)
+
+    @property
+    def season(self):
+        """What is usual in the middle of the latest sample's quarter of an hour."""
+        quarter = seasonal.HOUR_MS // 4
+        return seasonal.expected_at(self.mean, self.weeks, 0, int(self.time // quarter) * quarter + quarter // 2)
 
     @property
     def normal(self):
+        if self.season == self.season:
+            return self.season
         s = self.scores["base"]
         return s[baseline.MEAN] if s[baseline.SEEN] >= baseline.GRACE else math.nan
 
@@ -142,6 +160,8 @@ class SlowFold:
                 return series.robust
             case kinds.CHANGE:
                 return series.change
+            case kinds.SEASONAL_CHANGE:
+                return series.of_season
             case kinds.FLAT:
                 return series.flat
             case kinds.FORECAST:

@@ -43,6 +43,8 @@ UP = "{name: a, metric: up, operator: '==', value: 0}"
         ("  - {name: r, metric: error_rate, warning: .5, critical: 1.0}", "rules[0].critical: can never be true"),
         ("  - {name: r, metric: count, operator: '<', value: 0}", "rules[0].value: can never be true: count is never below 0"),
         ("  - {name: r, metric: latency, operator: '==', value: -1}", "can never be true"),
+        ("  - {name: r, metric: latency, aggregate: change, value: 16}", "can never be true: change of latency is -16 to 16, and"),
+        ("  - {name: r, anomaly: {metric: rate, seasonal: true}}", "rate counts over its window: it takes no aggregate"),
         ("  - {name: r, metric: latency, value: 5 parsecs}", "2:32: rules[0].value: '5 parsecs' is no duration"),
         ("  - {name: r, metric: queue.depth, value: 5m}", "rules[0].value: '5m' is no number"),
         ("  - {name: r, metric: queue.depth, value: 5%}", "a percentage fits error_rate, success_rate and metrics in per cent"),

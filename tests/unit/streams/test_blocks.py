@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 
@@ -298,6 +299,52 @@ def test_scores_are_kept_where_others_are_added():
     wanted = told(whole, whole.take(rest))
     assert len(wanted) == 2
     assert [f for f in told(again, again.take(rest)) if f[0] == "robust"] == wanted
+
+
+def of_weeks(count=26 * 24):
+    """A record an hour, of a target whose latency has its hours, with a spell of wrong ones at the end."""
+    for i in range(count):
+        usual = 100.0 + 60.0 * math.sin(i / 24 * 2 * math.pi) + i % 7
+        yield record(
+            i, START + i * HOUR, ("t", START + i * HOUR, True, usual * (2 if count - 40 < i < count - 20 else 1))
+        )
+
+
+def test_season_and_the_change_of_the_ratio_to_it_go_on_across_restarts():
+    """Means of the hours, and what has been added up since the ratio to them changed, are stored: written and read back
+    at every record of a spell, findings and state are the undisturbed one's."""
+    rules = [rule("odd", "latency", ">", 8.5, aggregate="seasonal_change"), rule("slow", "latency", ">", 1.7, aggregate="ratio", window="1h")]  # fmt: skip
+    whole, log = fold(rules), list(of_weeks())
+    wanted = told(whole, whole.take(log))
+    assert [(f[0], f[2], f[3] - len(log) + 40) for f in wanted if f[3] > 15 * 24] == [
+        ("slow", True, 1), ("odd", True, 2), ("slow", False, 20), ("odd", False, 26)
+    ]  # fmt: skip
+    one, found, table = fold(rules), [], {}
+    found += told(one, one.take(log[:-45]))
+    for each in log[-45:]:
+        table.update(blocks.dump(one))
+        one = fold(rules)
+        blocks.load(one, table)
+        found += told(one, one.take([each]))
+    assert found == wanted
+    assert alike(one, whole)
+
+
+def test_state_that_knew_fewer_scores_is_read():
+    """A state written before a score was known is read, and that score begins; the others go on."""
+    rules = [rule("change", "latency", ">", 8.5, aggregate="change")]
+    one, log = fold(rules), list(of_weeks(200))
+    one.take(log[:100])
+    table = dict(blocks.dump(one))
+    for key, value in table.items():
+        if kind(key) == blocks.LATEST:
+            table[key] = value.replace(b",-1]}", b"]}", 1)
+            rows, own, length = struct.unpack_from("<III", value, 9)
+            table[key] = table[key][:9] + struct.pack("<III", rows, own, length - 3) + table[key][21:]
+            assert table[key] != value
+    again = fold([*rules, rule("odd", "latency", ">", 8.5, aggregate="seasonal_change")])
+    blocks.load(again, table)
+    assert told(again, again.take(log[100:])) == told(one, one.take(log[100:]))
 
 
 def test_quantiles_switched_off_and_on_again_do_no_harm():

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.kernel import change
+from streams.rules import words
 
 
 def fed(values, s=None):
@@ -36,7 +37,7 @@ def test_sums_are_those_of_the_batch_definition(values):
         for cell, term in terms.items():
             assert s[cell] == pytest.approx(max(0.0, *(term[j:].sum() for j in range(n))), abs=1e-9)
         assert abs(got) == max(s[list(terms)])
-        assert (got < 0) == (s[change.DOWN] > max(s[change.UP], s[change.WIDE]))
+        assert (got < 0) == (s[change.DOWN] > s[change.UP])
 
 
 def test_small_shift_is_found():
@@ -48,6 +49,22 @@ def test_small_shift_is_found():
         assert np.nanmax(np.abs(scores[:200])) < change.CHANGED
         found = np.flatnonzero(sign * scores[200:] > change.CHANGED)
         assert found[0] < 30
+
+
+@pytest.mark.parametrize("like", [0.0, 0.6])
+def test_shift_downwards_is_never_one_upwards(like):
+    """However far values fall, and though noise wanders, the score says downwards for as long as it says changed."""
+    told = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = np.zeros(300)
+        for i, news in enumerate(rng.normal(0, 5, 300)[1:], 1):
+            x[i] = like * x[i - 1] + news
+        x[200:] -= rng.uniform(30, 90)
+        _, scores = fed(100 + x)
+        told += min(scores[200:260]) < -change.CHANGED
+        assert max(scores[200:260]) < change.CHANGED
+    assert told > 17
 
 
 def test_spike_is_no_change():
@@ -86,6 +103,13 @@ def test_new_level_becomes_the_reference():
     assert np.nanmax(scores[200:270]) > change.CHANGED
     assert np.nanmax(np.abs(scores[-100:])) < change.CHANGED
     assert s[change.MEAN] == pytest.approx(150, abs=3)
+
+
+def test_score_goes_as_far_as_rules_are_told():
+    """The score stays between the limits that rules are checked against, and reaches both."""
+    for sign in (1, -1):
+        _, scores = fed(np.concatenate([100 + np.arange(60) % 5, np.full(59, 100 + sign * 90.0)]))
+        assert max(sign * scores[60:]) == words.MOST_CHANGE == change.MOST
 
 
 def test_no_score_in_the_grace_period_nor_without_a_value():

@@ -26,7 +26,7 @@ LEVELS = {
     kinds.QUANTILE: (90, 105, 200), kinds.ROBUST: (-1, 1, 4), kinds.SURPRISE: (0.3, 1, 3), kinds.ERROR_RATIO: (0.7, 1, 2),
     kinds.CHANGE: (0, 1, 3), kinds.FLAT: (0, 10, 60), kinds.FORECAST: (0, 30, 1000), kinds.ABSENT: (0, 9, 60, 600),
     kinds.SINCE_OK: (0, 9, 60, 600), kinds.STATUS: (0, 1, 2, 3), kinds.SUM: (0, 200, 1000), kinds.MISSED: (0, 20, 200),
-    kinds.PREVIOUS: (0, 1, 2, 3),
+    kinds.PREVIOUS: (0, 1, 2, 3), kinds.SEASONAL_CHANGE: (-6, 0, 3, 8.5),
 }  # fmt: skip
 OF_TARGET = {kinds.UP, kinds.FAILURES, kinds.STATUS, kinds.PREVIOUS, kinds.MISSED}
 ALL = sorted(LEVELS)
@@ -124,6 +124,30 @@ def test_every_kind_is_judged_as_by_the_book(seed):
     by_record = lambda some: sorted(some, key=lambda f: f[3])  # noqa: E731 - ticks come target by target
     assert by_record(found) == by_record(wanted)
     assert len({f[0] for f in found}) > 15
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hours_of_the_week_are_judged_as_by_the_book(seed):
+    """Weeks of values with their hours, some late, some failed, some missing: what is usual for the hour, the ratio to
+    it and its change give each finding at its very sample."""
+    dice = random.Random(seed)
+    some = [condition(dice, kind) for kind in (kinds.RATIO, kinds.SEASONAL_CHANGE) for _ in range(6)]
+    some = [{**c, "window_s": 3600.0} if "window_s" in c else c for c in some]
+    conditions = table([(f"r{i}", [i], 0) for i in range(len(some))], some, metrics=("", "cpu"))
+    log, now = [], START
+    for offset in range(4 * 7 * 24):
+        now += dice.choice([1_200_000, 2_400_000, 3_600_000, 3_600_000, 7_200_000])
+        at = [now - dice.choice([0, 0, 0, 900_000, 3_000_000]) for _ in range(2)]
+        level = [round(100 * (1.5 + math.sin(t / 86_400_000 * 2 * math.pi)) * dice.uniform(0.9, 1.1)) for t in at]
+        level = [v * (3 if offset % 97 > 92 else 1) for v in level]
+        samples = [("a", float(t), dice.random() < 0.95, float(v)) for t, v in zip(at, level, strict=True)]
+        log.append((offset, now, samples, {"cpu": [math.nan if dice.random() < 0.1 else v / 4 for v in level]}))
+    slow, fast = SlowFold(conditions), fold(named(conditions), conditions)
+    wanted = [found for entry in log for found in slow.take(*entry)]
+    outcome = fast.take([record(o, now, *samples, metrics=metrics) for o, now, samples, metrics in log])
+    assert told(fast, outcome) == wanted
+    scores = [abs(s) for c in outcome.changes if some[c.rule]["kind"] == kinds.SEASONAL_CHANGE for s, *_ in c.seen]
+    assert max(scores) > 3
 
 
 def test_every_kind_is_among_them():

@@ -43,6 +43,10 @@ def rule(**fields):
         ({"anomaly": "queue.depth"}, {"any": [
             {"metric": "queue.depth", "aggregate": "robust", "value": 5, "recover": 3.5},
             {"metric": "queue.depth", "aggregate": "robust", "operator": "<", "value": -5, "recover": -3.5}]}),
+        ({"anomaly": {"metric": "orders.placed", "seasonal": True}}, {"any": [
+            {"metric": "orders.placed", "aggregate": "seasonal_change", "value": 8.5},
+            {"metric": "orders.placed", "aggregate": "seasonal_change", "operator": "<", "value": -8.5}]}),
+        ({"anomaly": {"metric": "latency", "seasonal": True, "sensitivity": "low"}}, {"metric": "latency", "aggregate": "seasonal_change", "value": 12}),
         ({"forecast": {"metric": "disk.used_percent", "limit": "95%"}},
          {"metric": "disk.used_percent", "aggregate": "forecast", "limit": 95, "operator": "<", "value": "3h"}),
         ({"metric": "disk.usedPercent", "aggregate": "forecast", "limit": 95, "value": "3h"},
