@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from streams.kafka import KafkaSettings, close, consumer_options
 from streams.topics import CONTROL, full_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 log = logging.getLogger("probestream.control")
 
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.5, 5.0
+_STOP_WITHIN_S = 1.0
 
 
 class ControlFeed:
@@ -56,6 +58,22 @@ class ControlFeed:
                 pause = _RETRY_FIRST_S
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RETRY_MOST_S)
+
+    @contextlib.asynccontextmanager
+    async def following(self, stop: asyncio.Event) -> AsyncIterator[None]:
+        """`run` beside what is done within; that begins when the topic was read to its end, or with `stop`.
+
+        So that nothing is decided for good by somebody who has not heard of a change that was made before.
+        """
+        waits = [asyncio.create_task(event.wait()) for event in (self.informed, stop)]
+        running = asyncio.create_task(self.run(), name=f"{self.name}-control")
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            for task in (running, *waits):
+                task.cancel()
+            await asyncio.wait((running, *waits), timeout=_STOP_WITHIN_S)
 
     async def _read_watched(self) -> None:
         reading = asyncio.create_task(self.read(), name=f"{self.name}-control")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from probestream.config import ConfigError, Located, located
-from streams.control_bodies import BodyError
+from streams.control_bodies import TARGETS_READ, BodyError
 from streams.control_client import Conflict, ControlClient, Edit, UnavailableError
+from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.control import Controls
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 ACTOR = "file"
 EVERY_S = 0.5
 _BUCKETS = 64
+_BASELINES = ("baseline_ms", "baseline_error_rate")
 _SECTIONS = {"rules": "rule", "maintenance": "maintenance", "silences": "silence", "targets": "target"}
 Item = tuple[str, str]
 
@@ -50,28 +53,35 @@ def items(found: Located) -> dict[Item, dict[str, Any]]:
             "labels": target.labels,
             "depends_on": list(target.depends_on),
             "every": target.every,
-        }
+            "timeout": target.timeout,
+        } | {name: value for name in _BASELINES if (value := getattr(target, name)) is not None}
     return bodies
 
 
-def edits(bodies: Mapping[Item, Mapping[str, Any]], controls: Controls, note: str) -> list[Edit]:
-    """What must be written so that the log says what the file says; the first time, only what the file says."""
+def edits(
+    bodies: Mapping[Item, Mapping[str, Any]], controls: Controls, note: str, *, reread: bool = False
+) -> list[Edit]:
+    """What must be written so that the log says what the file says; the first time, only what the file says.
+
+    With `reread`, the probes are asked to read their targets again.
+    """
     known: dict[Item, str] = {}
-    for bucket in controls.live("file").values():
+    files = {key: bucket for key, bucket in controls.live("file").items() if key != TARGETS_READ}
+    for bucket in files.values():
         known |= {(kind, name): digest for kind, name, digest in bucket["items"]}
     now = {item: _digest(body) for item, body in bodies.items()}
     wishes: list[Edit] = []
-    if controls.live("file"):
+    if files:
         wishes = [Edit(*item, bodies[item], note=note) for item in now if known.get(item) != now[item]]
         wishes += [Edit(*item, None, note=note) for item in known.keys() - now.keys()]
     buckets: dict[str, list[tuple[str, str, str]]] = {}
     for (kind, name), digest in sorted(now.items()):
         buckets.setdefault(_bucket(kind, name), []).append((kind, name, digest))
-    for key in sorted(buckets.keys() | controls.live("file").keys() | {_bucket("", "")}):
+    for key in sorted(buckets.keys() | files.keys() | {_bucket("", "")}):
         body = {"items": [list(i) for i in buckets.get(key, ())]}
         if controls.value("file", key) != body:
             wishes.append(Edit("file", key, body))
-    return wishes
+    return [*wishes, Edit("file", TARGETS_READ, {"items": [], "nonce": uuid.uuid4().hex})] if reread else wishes
 
 
 def _bucket(kind: str, name: str) -> str:
@@ -82,25 +92,31 @@ def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-async def publish(found: Located, client: ControlClient, note: str) -> list[str]:
-    """Write what is new in a file, all or none; the changes in words. Raises BodyError and UnavailableError."""
+async def publish(found: Located, client: ControlClient, note: str, *, reread: bool = True) -> list[str]:
+    """Write what is new in a file, all or none; the changes in words. Raises BodyError and UnavailableError.
+
+    With `reread`, the probes read their own copy of the file again: how targets are checked is not written.
+    """
     try:
         controls = await client.refresh()
     except Exception as error:  # whatever the client raises while Kafka is away
         raise UnavailableError(f"Kafka cannot be read: {error}") from error
-    wanted = edits(items(found), controls, note)
+    wanted = edits(items(found), controls, note, reread=reread)
     if wanted and isinstance(done := await client.change_all(wanted, ACTOR), Conflict):
         raise UnavailableError(done.message)
     return [f"{e.kind} {e.id} {'taken out' if e.body is None else 'changed'}" for e in wanted if e.kind != "file"]
 
 
 def at_next_start(old: Located, new: Located) -> list[str]:
-    """Sections that differ and are read at a start only."""
-    return [
-        name
-        for name in type(new.config).model_fields
-        if name not in ("rules", "maintenance", "silences") and getattr(old.config, name) != getattr(new.config, name)
-    ]
+    """What differs and is read at a start only: sections, or their fields, as ``gateway.port``."""
+    found: list[str] = []
+    for section in type(new.config).model_fields:
+        was, now = getattr(old.config, section), getattr(new.config, section)
+        if section in _SECTIONS or was == now:
+            continue
+        fields = type(now).model_fields if isinstance(now, Settings) and section != "route" else {}
+        found += [f"{section}.{name}" for name in fields if getattr(was, name) != getattr(now, name)] or [section]
+    return found
 
 
 class FileWatch:
@@ -114,7 +130,7 @@ class FileWatch:
         """Publish what changed since the last run, then each change, until cancelled."""
         loaded: Located | None = None
         seen: object = None
-        pending = False
+        pending = reread = False
         try:
             while True:
                 await asyncio.sleep(EVERY_S if seen is not None else 0)
@@ -122,11 +138,14 @@ class FileWatch:
                 if signature != seen:
                     seen, fresh = signature, await asyncio.to_thread(self._load)
                     if fresh is not None:
-                        if loaded is not None and (later := at_next_start(loaded, fresh)):
-                            self.say(f"{self.path}: {', '.join(later)} changed: in full at the next start", "yellow")
+                        if loaded is not None:
+                            reread |= fresh.config.targets != loaded.config.targets
+                            if later := at_next_start(loaded, fresh):
+                                self.say(f"{self.path}: {', '.join(later)} changed: read at a start only", "yellow")
                         loaded, pending = fresh, True
                 if pending and loaded is not None:
-                    pending = not await self._publish(loaded)
+                    pending = not await self._publish(loaded, reread=reread)
+                    reread &= pending
         finally:
             await self._client.close()
 
@@ -144,10 +163,10 @@ class FileWatch:
             self.say(f"the configuration goes on as it was, for the file cannot be used:\n{error}", "red")
             return None
 
-    async def _publish(self, loaded: Located) -> bool:
+    async def _publish(self, loaded: Located, *, reread: bool) -> bool:
         """Whether it is done with, one way or the other."""
         try:
-            done = await publish(loaded, self._client, str(self.path))
+            done = await publish(loaded, self._client, str(self.path), reread=reread)
         except UnavailableError as error:
             self.say(f"{self.path}: {error}; trying again", "yellow")
             await asyncio.sleep(2.0)

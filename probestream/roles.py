@@ -33,14 +33,26 @@ def history_url(config: Config, data: DataFolder) -> str:
 
 
 def role(  # noqa: PLR0911 - one return a role
-    name: str, config: Config, data: DataFolder, stop: asyncio.Event, ready: Callable[[], None]
+    name: str,
+    config: Config,
+    data: DataFolder,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    reread: Callable[[], Config] | None = None,
 ) -> Coroutine[None, None, None]:
-    """The work of role `name` until `stop` is set. Imports that role only."""
+    """The work of role `name` until `stop` is set; `reread` loads its file again. Imports that role only."""
     kafka = config.kafka
     if name == "probe":
         from agents.probe import app as probe  # noqa: PLC0415 - a process needs one role's libraries, not all of them
 
-        return probe.run(kafka=kafka, settings=config.probe, targets=config.targets, stop=stop, ready=ready)
+        return probe.run(
+            kafka=kafka,
+            settings=config.probe,
+            targets=config.targets,
+            stop=stop,
+            ready=ready,
+            reread=None if reread is None else lambda: reread().targets,
+        )
     accept_unknown = config.detect.unknown_targets == "accept"
     if name == "logs":
         from agents.logs import app as logs  # noqa: PLC0415
@@ -113,16 +125,16 @@ def role(  # noqa: PLR0911 - one return a role
     )
 
 
-def run(name: str, config: Config, data: DataFolder) -> int:
+def run(name: str, config: Config, data: DataFolder, reread: Callable[[], Config] | None = None) -> int:
     """Run role `name` until SIGTERM or SIGINT; the exit code: 0 stopped as asked, 1 failed."""
     from uvloop import new_event_loop  # noqa: PLC0415 - other commands do not need it
 
     set_up_logging()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_run(name, config, data))
+        return runner.run(_run(name, config, data, reread))
 
 
-async def _run(name: str, config: Config, data: DataFolder) -> int:
+async def _run(name: str, config: Config, data: DataFolder, reread: Callable[[], Config] | None) -> int:
     from streams.topics import TopicError  # noqa: PLC0415 - the list of roles must stay quick to import
 
     stop = asyncio.Event()
@@ -154,7 +166,7 @@ async def _run(name: str, config: Config, data: DataFolder) -> int:
 
         port = config.watch.port and config.watch.port + ROLES.index(name)
         async with serving(data.metrics, name, config.watch.host, port):
-            await role(name, config, data, stop, _ready)
+            await role(name, config, data, stop, _ready, reread)
     except TopicError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says it all
         return 1

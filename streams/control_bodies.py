@@ -14,6 +14,7 @@ from streams.maintenance import Window
 from streams.rules import Rule, Severity
 from streams.settings import Settings
 from streams.silences import Silence
+from streams.units import Duration
 
 MOST_BYTES = 64 * 1024
 _MOST_ID = 300
@@ -63,13 +64,20 @@ class Threshold(Settings):
 
 
 class TargetFace(Settings):
-    """What every role may know of a target. How it is checked, with its secrets, stays in the file."""
+    """What every role may know of a target. How one of the file is checked, with its secrets, stays there.
 
-    name: str = Field(min_length=1, max_length=200)
+    One that no file has may say it in `check`, as under http or tcp of a target of the file, without any secrets.
+    """
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
     kind: str = Field(max_length=20)
     labels: dict[str, str] = Field(default_factory=dict)
-    depends_on: tuple[str, ...] = ()
-    every: float = Field(default=30.0, gt=0)
+    depends_on: tuple[str, ...] = Field(default=(), max_length=1000)
+    every: Duration = Field(default=30.0, gt=0)
+    timeout: Duration = Field(default=5.0, gt=0)
+    baseline_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    baseline_error_rate: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    check: dict[str, Any] | None = None
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -107,6 +115,8 @@ MODELS: Mapping[str, type[Settings]] = {
 NAMED = ("rule", "maintenance", "target")
 # Written by the program itself beside a change: who changed what, and what the file said last.
 OWN = ("audit", "file")
+# The `file` record that says: the file has other targets than before, let those who check them read it again.
+TARGETS_READ = "targets"
 
 
 def parse_body(kind: str, key: str, body: str | bytes | Mapping[str, Any]) -> Any:

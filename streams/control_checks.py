@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from streams.control import Controls, with_threshold
-from streams.control_bodies import BodyError, Threshold, parse_body, problems
+from streams.control_bodies import BodyError, TargetFace, Threshold, parse_body, problems
 from streams.dependencies import Dependencies, DependencyError, Dependent
 from streams.rules import Rule, together
 
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 
 class Checks:
-    """What the configuration file has, with which every change is held together. Raises BodyError when called."""
+    """What the configuration file has, with which every change is held together. Raises BodyError when called.
 
-    def __init__(self, rules: Iterable[Rule] = (), targets: Iterable[Dependent] = ()) -> None:
-        self.rules, self.targets = tuple(rules), {t.name: t for t in targets}
+    `probed` says how a target would be checked, and raises ValidationError where it cannot be.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        targets: Iterable[Dependent] = (),
+        probed: Callable[[TargetFace], object] | None = None,
+    ) -> None:
+        self.rules, self.targets, self._probed = tuple(rules), {t.name: t for t in targets}, probed
 
     def __call__(self, controls: Controls, edits: Sequence[Edit]) -> None:
         kinds: dict[str, dict[str, Edit]] = {}
@@ -34,6 +42,7 @@ class Checks:
                 self._threshold(controls.rules(self.rules), edit)
         if "target" in kinds:
             self._graph(controls, kinds["target"])
+            self._checkable(kinds["target"].values())
         names = self._target_names(controls, kinds.get("target", {}))
         for edit in kinds.get("maintenance", {}).values():
             for i, name in enumerate((edit.body or {}).get("targets", ())):
@@ -81,6 +90,15 @@ class Checks:
             side = "above" if rises else "below"
             text = f"thresholds cross: critical ({bad.value:g}) must be {side} warning ({mild.value:g})"
             raise BodyError([("critical" if "critical" in threshold.changes else "warning", text)])
+
+    def _checkable(self, edits: Iterable[Edit]) -> None:
+        for edit in edits:
+            if edit.body is None or self._probed is None:
+                continue
+            try:
+                self._probed(parse_body("target", edit.id, edit.body))
+            except ValidationError as error:
+                raise BodyError([(f"check.{field}", text) for field, text in problems(error)]) from error
 
     def _target_names(self, controls: Controls, edits: Mapping[str, Edit]) -> set[str]:
         names = set(self.targets)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from schemas import Control
+    from streams.control_bodies import TargetFace
     from streams.rules import Rule
 
 log = logging.getLogger("probestream.detect")
@@ -52,14 +53,16 @@ class InForce:
         if not self._stale:
             return False
         self._stale = False
-        labels = dict(self._labels)
+        labels, declared = dict(self._labels), dict(self._declared)
         for record in self._controls.records("target"):
             labels.pop(record.id, None)
-        labels |= {name: target.all_labels for name, target in self._controls.live("target").items()}
+            declared.pop(record.id, None)
+        live: dict[str, TargetFace] = self._controls.live("target")
+        labels |= {name: target.all_labels for name, target in live.items()}
+        declared |= {name: Declared(t.baseline_ms, t.baseline_error_rate) for name, t in live.items()}
         rules = self._controls.rules(self._base)
-        different = (rules, labels) != (self.rules, self.labels)
-        self.rules, self.labels = rules, labels
-        self.declared = {name: d for name, d in self._declared.items() if name in labels}
+        different = (rules, labels, declared) != (self.rules, self.labels, self.declared)
+        self.rules, self.labels, self.declared = rules, labels, declared
         self.versions = {
             r.name: max(self._controls.version("rule", n) for n in (r.name, r.pair) if n) for r in self.rules
         }

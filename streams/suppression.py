@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from schemas import Control
 from streams.causes import Causes, DependencySettings
 from streams.control import Controls
-from streams.dependencies import Dependencies, DependencyError, Dependent
+from streams.dependencies import Dependencies, DependencyError
 from streams.inhibition import Inhibitor, InhibitRule
 from streams.label_index import LabelIndex
 from streams.maintenance import Window
@@ -161,12 +161,8 @@ class Suppressions:
         if not self._stale:
             return
         self._stale = False
-        nodes: dict[str, Dependent] = {n.name: n for n in self._declared}
-        for record in self._controls.records("target"):
-            if record.deleted:
-                nodes.pop(record.id, None)
         try:
-            self.dependencies = Dependencies((nodes | self._controls.live("target")).values())
+            self.dependencies = Dependencies(self._controls.overlaid("target", self._declared).values())
         except DependencyError as error:
             log.warning("the targets' dependencies stay as they were: %s", error)
             return

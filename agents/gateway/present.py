@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agents.gateway.view import View
     from agents.probe.settings import Target
     from schemas import Alert, DeadLetter, Health, Notification
+    from streams.control_bodies import TargetFace
 
 # The worst first. A target that nobody has checked is worse than a healthy one: it may be anything.
 STATUSES = ("unhealthy", "degraded", "unknown", "healthy")
@@ -35,11 +36,21 @@ def iso(time_ms: float | None) -> str | None:
 
 
 class Presenter:
-    """The API's objects. `targets` is the configuration's list; others are known from their samples alone."""
+    """The API's objects. `targets` is the configuration's list; what the control topic says of them counts more."""
 
     def __init__(self, view: View, targets: Sequence[Target]) -> None:
         self.view = view
-        self.targets = {t.name: t for t in targets}
+        self._base = tuple(targets)
+        self._targets: dict[str, Target | TargetFace] = {}
+        self._as_of = -1
+
+    @property
+    def targets(self) -> dict[str, Target | TargetFace]:
+        """The targets in force, by name; others are known from their samples alone."""
+        if self._as_of != self.view.targets_changed:
+            self._as_of = self.view.targets_changed
+            self._targets = self.view.controls.overlaid("target", self._base)
+        return self._targets
 
     def names(self, now: float) -> list[str]:
         """Every target: those of the configuration, in its order, then others that sent samples lately."""

@@ -12,6 +12,7 @@ from agents.gateway.cursor import Cursor
 from agents.gateway.deliveries import DeadLetters, Deliveries
 from agents.gateway.panes import Panes
 from schemas import Alert, Control, DeadLetter, DecodeError, Health, Notification, Record, Rollup, decode
+from streams.control import Controls
 from streams.topics import ALERTS, CONTROL, DEAD_LETTERS, HEALTH, NOTIFICATIONS, ROLLUPS, partitions
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class View:
         self.deliveries = Deliveries()
         self.dead_letters = DeadLetters()
         self.versions: dict[tuple[str, str], int] = {}
+        self.controls = Controls()
+        """Targets that were changed at run time, as often as `targets_changed` says."""
+        self.targets_changed = 0
         self.undecodable: Counter[str] = Counter()
         self.ready = False
         self._alerts_at = [0] * partitions(kafka, ALERTS)
@@ -123,6 +127,9 @@ class View:
                 self.dead_letters.add(record)
             case Control():
                 self.versions[record.kind, record.id] = record.version
+                if record.kind == "target":
+                    self.controls.take(record)
+                    self.targets_changed += 1
 
     def _fold_rollups(self, messages: Iterable[Any], now: float) -> None:
         last = {m.key if m.key is not None else str(m.offset).encode(): m for m in messages if m.value is not None}

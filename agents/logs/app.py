@@ -7,6 +7,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from agents.control_feed import ControlFeed
+from agents.logs.known import Known
 from agents.logs.worker import Worker
 from streams.log_counts import Counting
 
@@ -33,17 +35,10 @@ async def run(
 ) -> None:
     """Count lines until `stop`; start again from the state where Kafka's clients fail.
 
-    `accept_unknown` is whether lines of a target that the configuration does not name count.
+    `accept_unknown` is whether lines of a target count that neither `targets` nor the control topic names.
     """
-    loop = asyncio.get_running_loop()
-    kinds = {t.name: t.kind for t in targets}
-
-    def refusal(target: str) -> str:
-        kind = kinds.get(target)
-        if kind is None:
-            return "" if accept_unknown else "unknown_target"
-        return "" if kind == "push" else "wrong_kind"
-
+    known = Known(targets, accept_unknown=accept_unknown)
+    feed = ControlFeed(kafka, "logs", known.take, known.refresh)
     told = False
 
     def ready_once() -> None:
@@ -52,11 +47,20 @@ async def run(
             told = True
             ready()
 
+    # A line is refused for good, so what counts must be known before the first one is looked at.
+    async with feed.following(stop):
+        await _count(kafka, settings, known, stop, ready_once)
+
+
+async def _count(
+    kafka: KafkaSettings, settings: LogsSettings, known: Known, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    loop = asyncio.get_running_loop()
     counting = counting_of(settings)
     pause = _FIRST_PAUSE_S
     while not stop.is_set():
         started = loop.time()
-        work = asyncio.ensure_future(Worker(kafka, settings, counting, refusal).run(stop, ready_once))
+        work = asyncio.ensure_future(Worker(kafka, settings, counting, known.refusal).run(stop, ready))
         try:
             await work
         except Exception as error:  # Kafka's clients raise many kinds; a new start heals all that can be healed

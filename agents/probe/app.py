@@ -12,11 +12,12 @@ import resource
 import socket
 from typing import TYPE_CHECKING, Any
 
+from agents.control_feed import ControlFeed
 from agents.probe.context import Context
-from agents.probe.demands import Demands
-from agents.probe.kinds import KINDS
+from agents.probe.orders import Orders
 from agents.probe.outbox import Outbox
 from agents.probe.scheduler import Scheduler
+from agents.probe.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,29 +40,33 @@ async def run(
     targets: tuple[Target, ...],
     stop: asyncio.Event,
     ready: Callable[[], None],
+    reread: Callable[[], tuple[Target, ...]] | None = None,
 ) -> None:
-    """Probe `targets` until `stop`; push targets are not probed.
+    """Probe `targets` until `stop`, with what the control topic changes of them; push targets are not probed.
 
-    `ready` is called once when demands are listened to, or after three seconds without Kafka: checks run regardless.
+    `reread` gives the targets of the file as it is now, and raises ValueError where it cannot be used; it is called, in
+    a thread, when the control topic says that the file has others. `ready` is called once when the control topic is
+    listened to, or after three seconds without Kafka: checks run regardless.
     """
     _raise_file_limit()
     probe = settings.name or socket.gethostname()
-    watched = tuple(target for target in targets if target.kind in KINDS)
     outbox = Outbox(kafka, probe)
 
     def deliver(target: Target, time_ms: float, observation: Observation) -> None:
         outbox.put(target.name, time_ms, observation)
 
     async with Context(kafka=kafka, max_body_bytes=settings.max_body_bytes) as context:
-        scheduler = Scheduler(watched, context, probe=probe, concurrency=settings.concurrency, deliver=deliver)
-        demands = Demands(kafka, scheduler.check_now)
+        scheduler = Scheduler(context, probe=probe, concurrency=settings.concurrency, deliver=deliver)
+        orders = Orders(Targets(targets, allow_private=settings.allow_private), scheduler, reread)
+        feed = ControlFeed(kafka, "probe", orders.take, orders.settled)
+        orders.informed = feed.informed.is_set
         working = {
             asyncio.create_task(scheduler.run(), name="probe-schedule"),
-            asyncio.create_task(demands.run(), name="probe-demands"),
+            asyncio.create_task(feed.run(), name="probe-control"),
+            asyncio.create_task(orders.run(), name="probe-file"),
         }
-        _log.info("probe %s checks %d targets", probe, len(watched))
         stopping = asyncio.create_task(stop.wait(), name="probe-stop")
-        announcing = asyncio.create_task(_announce(demands, ready), name="probe-ready")
+        announcing = asyncio.create_task(_announce(feed, orders, ready), name="probe-ready")
         try:
             done, _ = await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
@@ -80,9 +85,11 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _announce(demands: Demands, ready: Callable[[], None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(demands.listening.wait(), _READY_WITHIN_S)
+async def _announce(feed: ControlFeed, orders: Orders, ready: Callable[[], None]) -> None:
+    try:
+        await asyncio.wait_for(feed.informed.wait(), _READY_WITHIN_S)
+    except TimeoutError:
+        orders.settled()
     ready()
 
 

@@ -29,6 +29,12 @@ class Context:
             self._kept[make] = make()
         return cast("T", self._kept[make])
 
+    async def forget(self, name: str) -> None:
+        """The target `name` is checked no more: close what was kept for it."""
+        for kept in list(self._kept.values()):
+            if hasattr(kept, "forget"):
+                await kept.forget(name)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 
-_FIRST_WITHIN_S = 2.0
+FIRST_WITHIN_S = 2.0
 
 
 def phase(probe: str, target: str) -> float:
@@ -17,9 +17,9 @@ def phase(probe: str, target: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def first_due(start: float, every: float, share: float) -> float:
+def first_due(start: float, every: float, share: float, within: float = FIRST_WITHIN_S) -> float:
     """Time of the first check: within two seconds, or within one interval where that is shorter."""
-    return start + share * min(every, _FIRST_WITHIN_S)
+    return start + share * min(every, within)
 
 
 def next_due(start: float, every: float, share: float, now: float) -> float:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from agents.probe import conditions
+from streams.control_bodies import TargetFace
 from streams.labels import label_values
 from streams.settings import Settings
 from streams.units import Duration
@@ -129,8 +130,45 @@ class Target(Settings):
         return {"kind": self.kind, **self.labels, "target": self.name}
 
 
+class AddedHttp(HttpCheck):
+    """An HTTP request as the control topic may have it: everybody reads that, so there is nothing secret in it."""
+
+    @field_validator("headers", "body")
+    @classmethod
+    def _none(cls, _: Any) -> Any:
+        raise ValueError("may hold a secret: a target that needs it belongs into the file")
+
+    @field_validator("url")
+    @classmethod
+    def _open(cls, url: str) -> str:
+        if "@" in urlsplit(url).netloc:
+            raise ValueError("a user or password belongs into the file, not on the control topic")
+        return url
+
+
+def target_of(face: TargetFace, *, allow_private: bool = False) -> Target | None:
+    """How a target of the control topic is to be checked by itself; None where it does not say.
+
+    Raises ValidationError, with the fields below `check`.
+    """
+    if face.check is None or face.kind == "push":
+        return None
+    models: dict[str, type[Settings]] = {"http": AddedHttp, "tcp": TcpCheck, "host": HostCheck, "kafka": KafkaCheck}
+    if face.kind not in models:
+        Target(name=face.name)  # says which kinds there are
+    spec = models[face.kind].model_validate(face.check).model_dump(exclude_unset=True)
+    return Target(
+        name=face.name, every=face.every, timeout=face.timeout, allow_private=allow_private, **{face.kind: spec},
+    )  # fmt: skip
+
+
 class ProbeSettings(Settings):
     """The probe role."""
+
+    allow_private: bool = Field(
+        default=False,
+        description="Let targets that were added at run time reach loopback, private and link-local addresses.",
+    )
 
     name: str = Field(default="", description="Probe id on every sample; empty for this machine's host name.")
     concurrency: int = Field(default=200, ge=1)

@@ -38,4 +38,4 @@ def run(
     from probestream.roles import run as run_role  # noqa: PLC0415
 
     folder.make()
-    raise typer.Exit(run_role(role, settings, folder))
+    raise typer.Exit(run_role(role, settings, folder, lambda: load_config(config)))

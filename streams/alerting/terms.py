@@ -63,11 +63,7 @@ class Terms:
         if not self._stale:
             return False
         self._stale = False
-        there: dict[str, Watched] = {t.name: t for t in self._targets}
-        for record in self._controls.records("target"):
-            there.pop(record.id, None)
-        there |= self._controls.live("target")
-        self.labels = {name: target.all_labels for name, target in there.items()}
+        self.labels = {n: t.all_labels for n, t in self._controls.overlaid("target", self._targets).items()}
         self.rules = {r.name: r for r in self._controls.rules(expand(self._base))}
         self.policies = {name: policy_of(rule, self._defaults) for name, rule in self.rules.items()}
         self.members = {}

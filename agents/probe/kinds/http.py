@@ -55,7 +55,7 @@ async def check(target: Target, ctx: Context) -> Observation:
     """One request; `latency_ms` is from the look-up to the last byte of the body, redirects included."""
     spec = target.http
     assert spec is not None
-    client = ctx.shared(Clients).of(target)
+    client = await ctx.shared(Clients).of(target)
     line = Timeline()
     token = timeline.current.set(line)
     limit = asyncio.timeout(target.timeout)
@@ -184,18 +184,23 @@ class Clients:
 
     def __init__(self) -> None:
         self._clients: dict[str, tuple[Target, httpx.AsyncClient]] = {}
-        self._retired: list[httpx.AsyncClient] = []
 
-    def of(self, target: Target) -> httpx.AsyncClient:
-        """The client of `target`."""
+    async def of(self, target: Target) -> httpx.AsyncClient:
+        """The client of `target`, which is checked once at a time; that of an earlier form of it is closed."""
         kept = self._clients.get(target.name)
         if kept is not None and kept[0] is target:
             return kept[1]
-        if kept is not None:  # the target has changed; a check with the old one may still be under way
-            self._retired.append(kept[1])
         client = self._made(target)
         self._clients[target.name] = (target, client)
+        if kept is not None:
+            await kept[1].aclose()
         return client
+
+    async def forget(self, name: str) -> None:
+        """Close the connections of the target `name`."""
+        kept = self._clients.pop(name, None)
+        if kept is not None:
+            await kept[1].aclose()
 
     @staticmethod
     def _made(target: Target) -> httpx.AsyncClient:
@@ -213,7 +218,6 @@ class Clients:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for client in [*self._retired, *(client for _, client in self._clients.values())]:
+        for _, client in self._clients.values():
             await client.aclose()
-        self._retired.clear()
         self._clients.clear()
