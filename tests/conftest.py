@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
 
 from probestream.broker.process import running
 from probestream.data import DataFolder
-from streams.kafka import KafkaSettings
+from streams.kafka import KafkaSettings, producer_options
 from streams.topics import create_topics
 from streams.warm import warm
+from tests.kit.broker import Broker
 from tests.kit.postgres import Postgres, running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
+    from pathlib import Path
 
 # Where everything must run, as in CI, a test that would be skipped fails.
 REQUIRE_ALL = bool(os.environ.get("PROBESTREAM_REQUIRE_ALL"))
@@ -67,6 +70,26 @@ async def kafka(broker: str) -> AsyncIterator[KafkaSettings]:
     settings = KafkaSettings(bootstrap=broker, prefix=f"t{uuid.uuid4().hex[:10]}.", partitions=2)
     await create_topics(settings)
     yield settings
+
+
+@pytest_asyncio.fixture
+async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that waits for the broker's answers."""
+    async with AIOKafkaProducer(**producer_options(kafka, "test")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def own_broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A broker of the test's own, with every topic made, which it may kill."""
+    broker = Broker(tmp_path)
+    with broker.data.locked():
+        await broker.start()
+        try:
+            await create_topics(broker.kafka)
+            yield broker
+        finally:
+            broker.kill()
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,10 @@ from agents.alert import flush as alert_flush
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.probe.settings import Target
-from schemas import Control, Finding, encode
 from streams.app import WorkerFailedError
-from streams.kafka import producer_options
 from streams.rules import Rule
-from streams.topics import ALERTS, CONTROL, DEAD_LETTERS, FINDINGS, full_name
-from streams.units import now_ms
+from streams.topics import ALERTS, DEAD_LETTERS
+from tests.kit.findings import Feed
 from tests.kit.reader import reading
 from tests.kit.role import running
 
@@ -32,35 +30,9 @@ DOWN = Rule(
 SLOW = Rule(name="slow", metric="latency", value=100, **{"for": "600ms"})
 
 
-class Feed:
-    """Writes findings as detect would."""
-
-    def __init__(self, kafka, producer):
-        self.kafka, self.producer = kafka, producer
-
-    async def finding(self, rule: Rule, holds: bool, target: str = "shop", at: float | None = None) -> None:
-        finding = Finding(
-            target=target, rule=rule.name, holds=holds, time=at or now_ms(), severity=rule.severity, metric=rule.metric,
-            aggregate="last", operator=rule.operator, threshold=rule.value, value=0.0,
-        )  # fmt: skip
-        await self.raw(encode(finding), f"{target}/{rule.name}".encode())
-
-    async def raw(self, value: bytes, key: bytes) -> None:
-        await self.producer.send_and_wait(full_name(self.kafka, FINDINGS), value, key=key)
-
-    async def acknowledge(self, alert_id: str) -> None:
-        control = Control(kind="ack", id=alert_id, version=1, actor="ada", at=now_ms(), body='{"comment": "on it"}')
-        await self.producer.send_and_wait(
-            full_name(self.kafka, CONTROL), encode(control), key=f"ack/{alert_id}".encode()
-        )
-
-
 @pytest.fixture
-async def feed(kafka):
-    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
-    await producer.start()
-    yield Feed(kafka, producer)
-    await producer.stop()
+def feed(kafka, producer):
+    return Feed(kafka, producer)
 
 
 def role(kafka, rules=(DOWN, SLOW)):
@@ -107,8 +79,8 @@ async def test_acknowledgement_is_a_transition_with_its_author(kafka, feed):
         async with role(kafka):
             await feed.finding(DOWN, True)
             (fired,) = await seen.wait(ALERTS, 1)
-            await feed.acknowledge(fired.id)
-            await feed.acknowledge(fired.id)
+            await feed.control("ack", fired.id, comment="on it")
+            await feed.control("ack", fired.id, comment="on it")
             acknowledged = (await seen.wait(ALERTS, 2))[1]
             assert (acknowledged.state, acknowledged.actor, acknowledged.comment) == ("acknowledged", "ada", "on it")
         async with role(kafka):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import orjson
 import pytest
 import yaml
-from aiokafka import AIOKafkaProducer
 
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.crash import VARIABLE
 from agents.probe.settings import Target
-from schemas import Control, Finding, encode
-from streams.groups import finding_key
-from streams.kafka import producer_options
 from streams.rules import Rule
-from streams.topics import ALERTS, CONTROL, FINDINGS, full_name
+from streams.topics import ALERTS, CONTROL
 from streams.units import now_ms
+from tests.kit.findings import Feed
 from tests.kit.process import RoleProcess
-from tests.kit.reader import reading
+from tests.kit.reader import everything, reading
 from tests.kit.role import running, until
 
 TARGETS = tuple(
@@ -29,43 +25,9 @@ SLOW = Rule(name="slow", metric="latency", value=100)
 RULES = (DOWN, SLOW)
 
 
-class Feed:
-    """Writes findings as detect would, and control records as the gateway would."""
-
-    def __init__(self, kafka, producer):
-        self.kafka, self.producer = kafka, producer
-        self.versions: dict[tuple[str, str], int] = {}
-
-    async def finding(self, rule: Rule, holds: bool, target: str = "shop") -> None:
-        finding = Finding(
-            target=target, rule=rule.name, holds=holds, time=now_ms(), severity=rule.severity, metric="up",
-            aggregate="last", operator="==", threshold=0.0, value=0.0,
-        )  # fmt: skip
-        key = finding_key(rule, target, {"region": "eu"})
-        await self.producer.send_and_wait(full_name(self.kafka, FINDINGS), encode(finding), key=key.encode())
-
-    async def control(self, kind: str, key: str, *, deleted: bool = False, **body) -> None:
-        version = self.versions[kind, key] = self.versions.get((kind, key), 0) + 1
-        control = Control(
-            kind=kind,
-            id=key,
-            version=version,
-            deleted=deleted,
-            actor="ada",
-            at=now_ms(),
-            body=orjson.dumps(body).decode(),
-        )
-        await self.producer.send_and_wait(
-            full_name(self.kafka, CONTROL), encode(control), key=f"{kind}/{key}".encode(), partition=0
-        )
-
-
 @pytest.fixture
-async def feed(kafka):
-    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
-    await producer.start()
-    yield Feed(kafka, producer)
-    await producer.stop()
+def feed(kafka, producer):
+    return Feed(kafka, producer, {"region": "eu"})
 
 
 def role(kafka, *rules, **settings):
@@ -242,21 +204,4 @@ async def test_acknowledgement_of_what_ended_is_not_kept_for_ever(kafka, feed):
 
 
 async def _removed(kafka) -> list[bytes]:
-    from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: PLC0415
-
-    from streams.kafka import consumer_options  # noqa: PLC0415
-
-    tp = TopicPartition(full_name(kafka, CONTROL), 0)
-    consumer = AIOKafkaConsumer(**consumer_options(kafka, "test-control"))
-    await consumer.start()
-    try:
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        end = (await consumer.end_offsets([tp]))[tp]
-        found = []
-        while await consumer.position(tp) < end:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += [r.key for r in records if r.value is None]
-        return found
-    finally:
-        await consumer.stop()
+    return [record.key for record in await everything(kafka, CONTROL) if record.value is None]

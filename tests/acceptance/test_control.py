@@ -7,17 +7,17 @@ import json
 from itertools import pairwise
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from schemas import Control, encode
 from streams.control import Controls
 from streams.control_bodies import BodyError
 from streams.control_client import Accepted, Conflict, ControlClient, Edit, fold
-from streams.kafka import close, consumer_options, producer_options
+from streams.kafka import close, producer_options
 from streams.rules import Rule
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
-from tests.kit.reader import reading
+from tests.kit.reader import everything, reading
 from tests.kit.records import writer
 
 SLOW = {"name": "slow", "metric": "latency", "value": 100}
@@ -106,7 +106,7 @@ async def test_history_and_rollback_outlive_compaction(kafka, client):
     back = await client.roll_back("rule", "slow", 1, 3, "bob")
     assert isinstance(back, Accepted)
     assert back.version == 4
-    messages = await _messages(kafka)
+    messages = await everything(kafka, CONTROL)
     compacted = {m.key: m for m in messages}  # the last of each key
     assert len(compacted) < len(messages)
     controls = Controls()
@@ -185,21 +185,4 @@ async def test_what_is_long_over_is_removed(kafka, client):
         await stranger.write(old)
     await client.change("silence", "new", silence(), 0, "ada")
     assert list((await client.refresh()).live("silence")) == ["new"]
-    assert next(m.key for m in await _messages(kafka) if m.value is None) == b"silence/old"
-
-
-async def _messages(kafka):
-    consumer = AIOKafkaConsumer(**consumer_options(kafka, "test"))
-    await consumer.start()
-    try:
-        tp = TopicPartition(full_name(kafka, CONTROL), 0)
-        consumer.assign([tp])
-        await consumer.seek_to_beginning(tp)
-        end = (await consumer.end_offsets([tp]))[tp]
-        found = []
-        while await consumer.position(tp) < end:
-            for batch in (await consumer.getmany(timeout_ms=200)).values():
-                found += batch
-        return found
-    finally:
-        await consumer.stop()
+    assert next(m.key for m in await everything(kafka, CONTROL) if m.value is None) == b"silence/old"

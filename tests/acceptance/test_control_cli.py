@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.kit.cli import Cli
 from tests.kit.records import alert, writer
 
 CONFIG = """
@@ -24,27 +21,9 @@ rules:
 
 @pytest.fixture
 def cli(kafka, tmp_path):
-    path = tmp_path / "probestream.yaml"
-    path.write_text(CONFIG)
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PROBESTREAM")} | {
-        "PROBESTREAM_KAFKA": kafka.servers,
-        "PROBESTREAM__KAFKA__PREFIX": kafka.prefix,
-        "PROBESTREAM__KAFKA__PARTITIONS": str(kafka.partitions),
-        "PROBESTREAM_CONFIG": str(path),
-        "PROBESTREAM_ACTOR": "ada",
-    }
-
-    async def run(*arguments, code=0, **more):
-        done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-m", "probestream", *arguments], env=env, cwd=tmp_path,
-            input=more.pop("input", ""), capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stderr
-
-    run.path = path
-    return run
+    cli = Cli(kafka, tmp_path)
+    cli.config.write_text(CONFIG)
+    return cli
 
 
 async def test_a_silence_from_preview_to_expiry(kafka, cli):
@@ -77,10 +56,10 @@ async def test_a_silence_from_preview_to_expiry(kafka, cli):
 async def test_a_rule_from_set_to_rollback(cli):
     """Set, conflict, history with differences, rollback, threshold and delete, each with its version."""
     rule = "{name: slow, metric: latency, value: 250}"
-    assert "rule slow set (version 1)" in await cli("rules", "set", "-", "--expect", "0", input=rule)
-    text = await cli("rules", "set", "-", "--expect", "0", input=rule, code=1)
+    assert "rule slow set (version 1)" in await cli("rules", "set", "-", "--expect", "0", given=rule)
+    text = await cli("rules", "set", "-", "--expect", "0", given=rule, code=1)
     assert "conflict: rule slow was changed by ada at " in text
-    await cli("rules", "set", "-", "--note", "too loud", input=rule.replace("250", "300"))
+    await cli("rules", "set", "-", "--note", "too loud", given=rule.replace("250", "300"))
     assert "value: 250 → 300" in await cli("rules", "history", "slow")
     assert "version 3" in await cli("rules", "rollback", "slow", "1")
     assert "kept are 1, 2, 3" in await cli("rules", "rollback", "slow", "9", code=2)
@@ -90,7 +69,7 @@ async def test_a_rule_from_set_to_rollback(cli):
     assert (rows["down"]["by"], rows["down"]["version"]) == ("file", 0)
     await cli("rules", "delete", "slow")
     assert "did you mean 'down'" in await cli("rules", "delete", "dwon", code=2)
-    assert "valu: unknown field" in await cli("rules", "set", "-", input="{name: x, metric: up, valu: 0}", code=2)
+    assert "valu: unknown field" in await cli("rules", "set", "-", given="{name: x, metric: up, valu: 0}", code=2)
     audit = json.loads(await cli("audit", "--json"))
     assert [c["outcome"] for c in audit if c["kind"] == "rule"] == [
         "invalid", "invalid", "accepted", "accepted", "accepted", "conflict", "accepted",
@@ -100,12 +79,12 @@ async def test_a_rule_from_set_to_rollback(cli):
 async def test_windows_snoozes_and_reload(kafka, cli):
     """A window is previewed, set, listed and taken out; an alert is snoozed; a changed file is published."""
     window = "{name: weekly, targets: [db], start: 2026-01-04T02:00, duration: 2h, rrule: FREQ=WEEKLY;BYDAY=SU}"
-    told = await cli("maintenance", "preview", "-", "-n", "2", input=window)
+    told = await cli("maintenance", "preview", "-", "-n", "2", given=window)
     assert told.count("T02:00:00.000Z to ") == 2
     assert "db: slow, down" in told
-    await cli("maintenance", "set", "-", input=window)
+    await cli("maintenance", "set", "-", given=window)
     assert "weekly" in await cli("maintenance", "list")
-    assert "did you mean 'db'" in await cli("maintenance", "set", "-", input=window.replace("[db]", "[dbs]"), code=2)
+    assert "did you mean 'db'" in await cli("maintenance", "set", "-", given=window.replace("[db]", "[dbs]"), code=2)
     await cli("maintenance", "delete", "weekly")
     async with writer(kafka) as w:
         await w.write(alert("a1b2c3", target="shop", rule="slow"))
@@ -113,7 +92,7 @@ async def test_windows_snoozes_and_reload(kafka, cli):
     assert "is awake" in await cli("snooze", "a1b2", "--wake")
     assert "no active alerts" in await cli("snooze", "zz", "--for", "30m", code=1)
     assert "0 changes" in await cli("reload")
-    cli.path.write_text(CONFIG.replace("value: 100", "value: 400"))
+    cli.config.write_text(CONFIG.replace("value: 100", "value: 400"))
     assert "rule slow changed" in await cli("reload")
-    cli.path.write_text(CONFIG.replace("value: 100", "value: loud"))
-    assert f"{cli.path}:6:" in await cli("reload", code=2)
+    cli.config.write_text(CONFIG.replace("value: 100", "value: loud"))
+    assert f"{cli.config}:6:" in await cli("reload", code=2)

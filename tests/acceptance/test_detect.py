@@ -25,38 +25,16 @@ from streams.units import now_ms
 from tests.kit.process import role_process
 from tests.kit.reader import reading
 from tests.kit.role import running, until
+from tests.kit.samples import Feed
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
 TARGETS = tuple(Target(name=n, http={"url": "http://127.0.0.1:1"}) for n in ("shop", "blog"))
 RULES = (Rule(name="down", metric="consecutive_failures", operator=">=", value=2, severity="critical"),)
 
 
-class Feed:
-    """Writes samples as a probe would."""
-
-    def __init__(self, kafka, producer):
-        self.kafka, self.producer, self.sent = kafka, producer, 0
-
-    async def samples(self, target: str, *oks: bool, latency: float = 10.0, at: float | None = None) -> None:
-        for ok in oks:
-            when = now_ms() if at is None else at
-            await self.batch(SampleBatch(probe="p", target=[target], time=[when], ok=[ok], latency_ms=[latency]))
-
-    async def batch(self, batch: SampleBatch, partition: int | None = None) -> None:
-        home = partition_of(batch.target[0], self.kafka.partitions) if partition is None else partition
-        await self.raw(encode(batch), home)
-
-    async def raw(self, value: bytes | None, partition: int) -> None:
-        await self.producer.send_and_wait(full_name(self.kafka, SAMPLES), value, key=b"k", partition=partition)
-        self.sent += 1
-
-
 @pytest.fixture
-async def feed(kafka):
-    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
-    await producer.start()
-    yield Feed(kafka, producer)
-    await producer.stop()
+def feed(kafka, producer):
+    return Feed(kafka, producer)
 
 
 def role(kafka, **settings):

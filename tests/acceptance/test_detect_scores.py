@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from agents.detect.app import run
 from agents.detect.settings import DetectSettings
 from agents.probe.settings import Target
-from schemas import SampleBatch, encode
-from streams.kafka import producer_options
-from streams.partition import partition_of
+from schemas import SampleBatch
 from streams.rules import Rule
-from streams.topics import FINDINGS, SAMPLES, full_name
+from streams.topics import FINDINGS
 from streams.units import now_ms
 from tests.kit.reader import reading
+from tests.kit.role import running
+from tests.kit.samples import Feed
 
 STEP_MS = 10_000
 
@@ -84,43 +80,28 @@ def batch_of(name, latencies, failures, disk):
     )
 
 
-@contextlib.asynccontextmanager
-async def detect(kafka, rules):
+def detect(kafka, rules):
     targets = tuple(Target(name=name, push={}) for name in CASES)
-    stop, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(
-        run(kafka=kafka, settings=DetectSettings(), targets=targets, rules=rules, stop=stop, ready=ready.set)
-    )
-    try:
-        await asyncio.wait_for(ready.wait(), 90)
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
+    return running(run, kafka=kafka, settings=DetectSettings(), targets=targets, rules=rules)
 
 
 @pytest.mark.usefixtures("compiled")
-async def test_every_score_finds_what_it_is_for_and_nothing_in_a_quiet_start(kafka):
+async def test_every_score_finds_what_it_is_for_and_nothing_in_a_quiet_start(kafka, producer):
     """Each rule holds for the target whose samples end as it is looking for, at none of the quiet samples before."""
     rules = tuple(Rule(name=name, match=(f'target="{name}"',), **fields) for name, (fields, *_) in CASES.items())
-    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
-    await producer.start()
-    try:
-        async with reading(kafka, FINDINGS) as seen, detect(kafka, rules):
-            first_odd = {}
-            for name, (_, latencies, failures, disk) in CASES.items():
-                batch = batch_of(name, latencies, failures, disk)
-                quiet = {"flat": 60, "forecast": 7, "surprise": len(latencies) - failures, "p95": 20}
-                odd = quiet.get(name, next((i for i, v in enumerate(latencies) if v > 150), 0))
-                first_odd[name] = batch.time[odd]
-                home = partition_of(name, kafka.partitions)
-                await producer.send_and_wait(full_name(kafka, SAMPLES), encode(batch), partition=home)
-            found = await seen.wait(FINDINGS, lambda found: {f.rule for f in found if f.holds} == set(CASES))
-            for finding in found:
-                assert finding.target == finding.rule
-                assert finding.time >= first_odd[finding.target]
-            held = [f.rule for f in found if f.holds]
-            assert sorted(held) == sorted(set(held))
-            assert all(f.conditions[0]["holds"] for f in found if f.holds)
-    finally:
-        await producer.stop()
+    feed = Feed(kafka, producer)
+    async with reading(kafka, FINDINGS) as seen, detect(kafka, rules):
+        first_odd = {}
+        for name, (_, latencies, failures, disk) in CASES.items():
+            batch = batch_of(name, latencies, failures, disk)
+            quiet = {"flat": 60, "forecast": 7, "surprise": len(latencies) - failures, "p95": 20}
+            odd = quiet.get(name, next((i for i, v in enumerate(latencies) if v > 150), 0))
+            first_odd[name] = batch.time[odd]
+            await feed.batch(batch)
+        found = await seen.wait(FINDINGS, lambda found: {f.rule for f in found if f.holds} == set(CASES))
+        for finding in found:
+            assert finding.target == finding.rule
+            assert finding.time >= first_odd[finding.target]
+        held = [f.rule for f in found if f.holds]
+        assert sorted(held) == sorted(set(held))
+        assert all(f.conditions[0]["holds"] for f in found if f.holds)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +25,7 @@ from streams.kafka import KafkaSettings, producer_options
 from streams.partition import partition_of
 from streams.topics import ALERTS, NOTIFICATIONS, SAMPLES, create_topics, full_name
 from streams.units import now_ms
+from tests.kit.cli import Cli
 from tests.kit.gateway import free_port, gateway
 from tests.kit.process import RoleProcess
 from tests.kit.reader import Reader, reading
@@ -63,6 +60,7 @@ class System:
     port: int
     reader: Reader
     producer: AIOKafkaProducer
+    cli: Cli
 
     async def samples(self, target: str, *samples: tuple[bool, float], message: str = "") -> None:
         for ok, latency in samples:
@@ -87,20 +85,6 @@ class System:
             NOTIFICATIONS,
             lambda got: any((n.alert_id, n.number) == key and n.outcome == "delivered" for n in got),
         )
-
-    async def cli(self, *arguments: str, code: int = 0) -> str:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PROBESTREAM")} | {
-            "PROBESTREAM_KAFKA": self.kafka.servers,
-            "PROBESTREAM_CONFIG": str(self.folder / "probestream.yaml"),
-            "PROBESTREAM_ACTOR": "ada",
-        }
-        done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-m", "probestream", *arguments], env=env, cwd=self.folder,
-            capture_output=True, text=True, timeout=150, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stderr
 
     async def api(self, status: int = 200, **query: str) -> Any:
         async with httpx.AsyncClient(timeout=40) as http:
@@ -137,7 +121,7 @@ async def system(broker: str, compiled: None, tmp_path_factory: pytest.TempPathF
                 await role.start(wait=False)
             for role in roles:
                 await role.ready()
-            yield System(kafka, folder, port, reader, producer)
+            yield System(kafka, folder, port, reader, producer, Cli(kafka, folder))
         finally:
             for role in roles:
                 await role.kill()

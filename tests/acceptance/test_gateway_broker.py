@@ -5,33 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import pytest
-
 from agents.history.app import run as history_run
 from agents.history.settings import StorageSettings
 from streams.history import ALERTS
-from streams.topics import create_topics
 from tests.acceptance.test_history import count
-from tests.acceptance.test_notify_broker import Broker
+from tests.kit.broker import Broker
 from tests.kit.gateway import gateway, receive, receive_until
 from tests.kit.records import alert, writer
 from tests.kit.role import running, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[Broker]:
-    broker = Broker(tmp_path)
-    with broker.data.locked():
-        await broker.start()
-        try:
-            await create_topics(broker.kafka)
-            yield broker
-        finally:
-            broker.kill()
 
 
 async def test_the_broker_dies_and_comes_back(own_broker: Broker, tmp_path: Path) -> None:

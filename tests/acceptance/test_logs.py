@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from agents import crash
 from agents.logs.app import run
 from schemas import LogBatch, decode
 from streams.kafka import KafkaSettings
@@ -12,7 +13,7 @@ from streams.log_lines import Line
 from streams.partition import partition_of
 from streams.topics import DEAD_LETTERS, SAMPLES
 from streams.units import now_ms
-from tests.kit.logs import QUICK, TARGETS, Process, rows, sender, totals
+from tests.kit.logs import QUICK, TARGETS, process, rows, sender, totals
 from tests.kit.reader import reading
 from tests.kit.role import running
 
@@ -61,24 +62,26 @@ async def test_a_killed_worker_loses_no_line_and_counts_none_twice(kafka: KafkaS
                 await asyncio.sleep(0.01)
 
         loading = asyncio.create_task(load())
-        process = Process(kafka)
+        role = process(kafka)
         try:
             for step in ("counted", "uncommitted", "stored", "sent"):
-                process.crash_at = f"logs.flush.{step}:3"
-                await process.start()
-                assert await process.gone() == -signal.SIGKILL
-            process.crash_at = ""
-            await process.start()
+                role.environment = {crash.VARIABLE: f"logs.flush.{step}:3"}
+                await role.start()
+                assert await role.gone() == -signal.SIGKILL
+            role.environment = {}
+            await role.start()
             await read.wait(SAMPLES, len(read[SAMPLES]) + 1)
-            await process.kill()
+            role.kill()
+            await role.gone()
             stop.set()
             await loading
-            await process.start()
+            await role.start()
             found = await read.wait(SAMPLES, lambda got: all(totals(got)[n] >= sent[n] for n in names))
         finally:
             stop.set()
             await asyncio.gather(loading, return_exceptions=True)
-            await process.kill()
+            role.kill()
+            await role.gone()
     assert totals(found) == sent
     assert totals(found, "log.errors") == errors
     assert totals(found, "log.new_errors") == dict.fromkeys(names, 1), "templates survive, nothing is new twice"
@@ -123,14 +126,15 @@ async def test_bad_lines_are_counted_all_the_same(kafka: KafkaSettings) -> None:
 async def test_workers_share_the_partitions(kafka: KafkaSettings) -> None:
     """A second worker takes partitions over and the first ends: every line is counted once."""
     names = ["api", "web", "jobs", "db"]
-    async with reading(kafka, SAMPLES) as read, sender(kafka) as out, Process(kafka) as first:
+    async with reading(kafka, SAMPLES) as read, sender(kafka) as out, process(kafka) as first:
         for i in range(40):
             await out.send(names[i % 4], ["INFO one"] * 10)
-        async with Process(kafka):
+        async with process(kafka):
             for i in range(40):
                 await out.send(names[i % 4], ["INFO two"] * 10)
                 await asyncio.sleep(0.02)
-            await first.kill()
+            first.kill()
+            await first.gone()
             for i in range(40):
                 await out.send(names[i % 4], ["INFO three"] * 10)
             found = await read.wait(SAMPLES, lambda got: sum(totals(got).values()) >= 1200, 30)

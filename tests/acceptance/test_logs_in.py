@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
-import sys
 from pathlib import Path
-
-import pytest
 
 from agents.logs.app import run
 from schemas import LogBatch
 from streams.kafka import KafkaSettings
 from streams.topics import ALERTS, LOGS, SAMPLES
+from tests.kit.cli import Cli
 from tests.kit.gateway import gateway
 from tests.kit.logs import QUICK, TARGETS, sender, totals
 from tests.kit.process import role_process
@@ -105,27 +103,16 @@ async def test_a_body_that_cannot_be_used_is_refused_whole(kafka: KafkaSettings)
     assert [m[:3] for m in messages(read)] == ["yyy"]
 
 
-async def command(*arguments: str, lines: bytes = b"") -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "probestream", "logs", *arguments),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, error = await asyncio.wait_for(process.communicate(lines), 30)
-    return process.returncode or 0, out.decode(), error.decode()
-
-
-async def test_the_command_line_sends_tails_and_shows_templates(
-    kafka: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_command_line_sends_tails_and_shows_templates(kafka: KafkaSettings, tmp_path: Path) -> None:
     """`logs send` takes standard input and files, `logs tail` shows lines, `logs templates` what was learnt."""
-    monkeypatch.setenv("PROBESTREAM_KAFKA", kafka.servers)
-    monkeypatch.setenv("PROBESTREAM_CONFIG", str(config(tmp_path, kafka)))
+    config(tmp_path, kafka)
+    command = functools.partial(Cli(kafka, tmp_path).run, "logs")
     async with (
         reading(kafka, SAMPLES) as read,
         running(run, kafka=kafka, settings=QUICK, targets=TARGETS, accept_unknown=False),
     ):
         code, _, error = await command(
-            "send", "-t", "api", lines=b"ERROR disk 7 full\nERROR disk 8 full\n\npassword=x \xff\n"
+            "send", "-t", "api", given=b"ERROR disk 7 full\nERROR disk 8 full\n\npassword=x \xff\n"
         )
         assert (code, error) == (0, "3 lines sent\n")
         file = tmp_path / "app.log"

@@ -19,13 +19,13 @@ from streams.topics import ALERTS, full_name
 from tests.kit import receivers as kit
 from tests.kit.notify import (
     DEFAULTS,
-    Process,
     alert,
     committed_offsets,
     dead_letters,
     ledger,
     ledger_until,
     outcomes,
+    process,
     running,
     send,
 )
@@ -317,7 +317,7 @@ async def test_killed_before_the_message_was_taken(kafka):
 
     listener = await asyncio.start_server(deaf, "127.0.0.1", 0)
     slack = kit.SlackServer(port=listener.sockets[0].getsockname()[1])
-    async with Process(kafka, Route(receiver="ops"), slack_of("ops", slack)) as role:
+    async with process(kafka, Route(receiver="ops"), slack_of("ops", slack)) as role:
         await send(kafka, alert())
         await asyncio.wait_for(taken.wait(), 10)
         role.kill()
@@ -332,7 +332,7 @@ async def test_killed_before_the_message_was_taken(kafka):
 
 async def test_killed_between_the_message_and_its_outcome(kafka):
     """Killed after Slack took the message: it comes once more, with the same key, and the ledger counts the repeat."""
-    async with kit.SlackServer() as slack, Process(kafka, Route(receiver="ops"), slack_of("ops", slack)) as role:
+    async with kit.SlackServer() as slack, process(kafka, Route(receiver="ops"), slack_of("ops", slack)) as role:
         slack.on_request = lambda _: role.kill() if len(slack.requests) == 1 else None
         fired = alert()
         await send(kafka, fired)
@@ -349,7 +349,7 @@ async def test_killed_between_the_message_and_its_outcome(kafka):
 
 async def test_killed_after_the_outcome(kafka):
     """Killed once the outcome is in the ledger: nothing is sent again."""
-    async with kit.SlackServer() as slack, Process(kafka, Route(receiver="ops"), slack_of("ops", slack)) as role:
+    async with kit.SlackServer() as slack, process(kafka, Route(receiver="ops"), slack_of("ops", slack)) as role:
         await send(kafka, alert())
         await ledger_until(kafka, lambda s: bool(outcomes(s)))
         role.kill()
@@ -369,7 +369,7 @@ async def test_killed_while_an_earlier_alert_is_being_tried(kafka):
         first = alert(target="first")
         others = [alert(target=f"t{n}") for n in range(6)]
         receivers = (slack_of("down", down), slack_of("up", up))
-        async with Process(kafka, route, *receivers) as role:
+        async with process(kafka, route, *receivers) as role:
             await send(kafka, first, *others)
             await up.wait_for(6)
             await ledger_until(kafka, lambda s: len(outcomes(s)) == 6)
@@ -404,7 +404,7 @@ async def test_nothing_is_lost_over_several_kills(kafka):
     async with kit.SlackServer(kit.Answer(delay_s=0.02)) as slack:
         settings = NotifySettings(timeout=5.0, retry_initial=0.05, retry_max=0.2, concurrency=4)
         alerts = [alert(target=f"t{n}") for n in range(60)]
-        async with Process(kafka, Route(receiver="ops"), slack_of("ops", slack), settings=settings) as role:
+        async with process(kafka, Route(receiver="ops"), slack_of("ops", slack), settings=settings) as role:
             for kill in range(3):
                 await send(kafka, *alerts[kill * 20 : kill * 20 + 20])
                 await slack.wait_for(len(slack.messages) + 7)
@@ -442,7 +442,7 @@ async def test_a_process_that_stood_still_does_not_tell_twice(kafka):
     """One of two workers is frozen past its session and thawed with alerts waiting: each alert arrives once."""
     async with kit.SlackServer() as slack:
         receiver = slack_of("ops", slack)
-        async with Process(kafka, Route(receiver="ops"), receiver) as role:
+        async with process(kafka, Route(receiver="ops"), receiver) as role:
             role.signal(signal.SIGSTOP)
             # Appended before anybody else has the partitions: the frozen one gets them from its open connection.
             await send(kafka, *(alert(target=f"t{n}") for n in range(6)))

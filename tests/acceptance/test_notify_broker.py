@@ -5,85 +5,69 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from agents.notify.settings import Receiver
 from streams.routing import Route
-from streams.topics import create_topics
 from tests.kit import receivers as kit
-from tests.kit.broker import Broker
 from tests.kit.notify import alert, dead_letters, ledger, ledger_until, outcomes, running, send
 
 ROUTE = Route(receiver="ops")
-
-
-@pytest.fixture
-async def broker(tmp_path):
-    broker = Broker(tmp_path)
-    with broker.data.locked():
-        await broker.start()
-        try:
-            await create_topics(broker.kafka)
-            yield broker
-        finally:
-            broker.kill()
 
 
 def slack_of(server: kit.SlackServer) -> Receiver:
     return Receiver.model_validate({"name": "ops", "slack_configs": [{"api_url": server.url}]})
 
 
-async def test_the_broker_is_killed_between_a_message_and_its_outcome(broker):
+async def test_the_broker_is_killed_between_a_message_and_its_outcome(own_broker):
     """The role knows what it has sent until it can write it down: nothing lost, nothing twice, and it goes on."""
-    async with kit.SlackServer() as slack, running(broker.kafka, ROUTE, slack_of(slack)):
-        slack.on_request = lambda _: broker.kill() if len(slack.requests) == 1 else None
+    async with kit.SlackServer() as slack, running(own_broker.kafka, ROUTE, slack_of(slack)):
+        slack.on_request = lambda _: own_broker.kill() if len(slack.requests) == 1 else None
         fired = alert()
-        await send(broker.kafka, fired)
+        await send(own_broker.kafka, fired)
         await slack.wait_for(1)
         await asyncio.sleep(1)  # an outage, not a blip
-        await broker.start()
+        await own_broker.start()
         back = time.monotonic()
-        await send(broker.kafka, alert("resolved", id=fired.id), alert(target="other"))
+        await send(own_broker.kafka, alert("resolved", id=fired.id), alert(target="other"))
         await slack.wait_for(3, 25)
         recovered = time.monotonic() - back
-        steps = await ledger_until(broker.kafka, lambda s: len(outcomes(s, "delivered")) == 3, 25)
+        steps = await ledger_until(own_broker.kafka, lambda s: len(outcomes(s, "delivered")) == 3, 25)
         print(f"recovered in {recovered:.1f} s, ledger in {time.monotonic() - back:.1f} s")
         assert len(slack.requests) == 3
         assert len(outcomes(steps)) == 3
         assert recovered < 15
 
 
-async def test_the_broker_is_killed_again_and_again_under_alerts(broker):
+async def test_the_broker_is_killed_again_and_again_under_alerts(own_broker):
     """Three SIGKILLs of the broker while alerts are being sent: each arrives, second copies are counted."""
-    async with kit.SlackServer(kit.Answer(delay_s=0.05)) as slack, running(broker.kafka, ROUTE, slack_of(slack)):
+    async with kit.SlackServer(kit.Answer(delay_s=0.05)) as slack, running(own_broker.kafka, ROUTE, slack_of(slack)):
         for n in range(3):
-            await send(broker.kafka, *(alert(target=f"t{n}-{i}") for i in range(20)))
+            await send(own_broker.kafka, *(alert(target=f"t{n}-{i}") for i in range(20)))
             await slack.wait_for(20 * n + 5, 30)
-            broker.kill()
+            own_broker.kill()
             await asyncio.sleep(0.5)
-            await broker.start()
-        steps = await ledger_until(broker.kafka, lambda s: len(outcomes(s, "delivered")) == 60, 40)
+            await own_broker.start()
+        steps = await ledger_until(own_broker.kafka, lambda s: len(outcomes(s, "delivered")) == 60, 40)
         keys = [r.headers["Idempotency-Key"] for r in slack.requests]
         repeats = [s.idempotency_key for s in steps if s.outcome == "intent" and s.repeat]
         assert len(set(keys)) == 60
         assert len(keys) - 60 <= len(repeats)
         assert all(keys.count(k) - 1 <= repeats.count(k) for k in set(keys))
-        assert await dead_letters(broker.kafka) == []
+        assert await dead_letters(own_broker.kafka) == []
 
 
-async def test_a_stop_while_the_broker_is_gone_takes_seconds(broker):
+async def test_a_stop_while_the_broker_is_gone_takes_seconds(own_broker):
     """The role stops within its five seconds though Kafka does not answer; the next start does what was left."""
     async with kit.SlackServer() as slack:
-        async with running(broker.kafka, ROUTE, slack_of(slack)):
-            slack.on_request = lambda _: broker.kill() if len(slack.requests) == 1 else None
-            await send(broker.kafka, alert())
+        async with running(own_broker.kafka, ROUTE, slack_of(slack)):
+            slack.on_request = lambda _: own_broker.kill() if len(slack.requests) == 1 else None
+            await send(own_broker.kafka, alert())
             await slack.wait_for(1)
             await asyncio.sleep(0.3)
             stopping = time.monotonic()
         assert time.monotonic() - stopping < 5.5
-        await broker.start()
-        async with running(broker.kafka, ROUTE, slack_of(slack)):
-            steps = await ledger_until(broker.kafka, lambda s: bool(outcomes(s)), 25)
+        await own_broker.start()
+        async with running(own_broker.kafka, ROUTE, slack_of(slack)):
+            steps = await ledger_until(own_broker.kafka, lambda s: bool(outcomes(s)), 25)
         assert len(slack.requests) == 2
         assert [s.repeat for s in outcomes(steps)] == [True]
-        assert len(await ledger(broker.kafka)) == 3
+        assert len(await ledger(own_broker.kafka)) == 3

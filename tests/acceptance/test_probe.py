@@ -9,16 +9,15 @@ import math
 import time
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.probe.app import run
 from agents.probe.settings import HostCheck, HttpCheck, KafkaCheck, ProbeSettings, PushCheck, Target, TcpCheck
 from schemas import Control, SampleBatch, decode
-from streams.kafka import KafkaSettings, consumer_options
+from streams.kafka import KafkaSettings
 from streams.partition import partition_of
-from streams.topics import SAMPLES, full_name
+from streams.topics import SAMPLES
 from streams.units import now_ms
-from tests.kit.reader import reading
+from tests.kit.reader import everything, reading
 from tests.kit.records import writer
 from tests.kit.role import running, until
 from tests.kit.services import HttpService, TcpService
@@ -80,22 +79,11 @@ async def test_samples_lie_in_the_partition_of_their_target(kafka: KafkaSettings
         targets = tuple(http(n, web.url(f"/{n}"), every=0.3) for n in names)
         async with running(run, kafka=kafka, settings=SETTINGS, targets=targets), reading(kafka, SAMPLES) as log:
             await log.wait(SAMPLES, lambda got: {s["target"] for s in samples(got)} == set(names))
-    consumer = AIOKafkaConsumer(**consumer_options(kafka, "test"))
-    await consumer.start()
-    try:
-        tps = [TopicPartition(full_name(kafka, SAMPLES), p) for p in range(kafka.partitions)]
-        consumer.assign(tps)
-        await consumer.seek_to_beginning(*tps)
-        ends = await consumer.end_offsets(tps)
-        assert all(ends.values()), "every partition has samples"
-        for tp in tps:
-            got = await consumer.getmany(tp, timeout_ms=5000)
-            for message in got[tp]:
-                assert {partition_of(n, kafka.partitions) for n in decode(message.value, SampleBatch).target} == {
-                    tp.partition
-                }
-    finally:
-        await consumer.stop()
+    records = await everything(kafka, SAMPLES)
+    assert {r.partition for r in records} == set(range(kafka.partitions)), "every partition has samples"
+    for record in records:
+        batch = decode(record.value, SampleBatch)
+        assert {partition_of(name, kafka.partitions) for name in batch.target} == {record.partition}
 
 
 async def test_the_cadence_neither_drifts_nor_piles_up(kafka: KafkaSettings):

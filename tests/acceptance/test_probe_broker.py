@@ -5,30 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from agents.probe.app import run
 from agents.probe.settings import HttpCheck, KafkaCheck, ProbeSettings, Target
 from schemas import Control
-from streams.topics import SAMPLES, create_topics
+from streams.topics import SAMPLES
 from streams.units import now_ms
-from tests.kit.broker import Broker
 from tests.kit.reader import reading
 from tests.kit.records import writer
 from tests.kit.role import running, until
 from tests.kit.services import HttpService
-
-
-@pytest.fixture
-async def broker(tmp_path):
-    broker = Broker(tmp_path)
-    with broker.data.locked():
-        await broker.start()
-        try:
-            await create_topics(broker.kafka)
-            yield broker
-        finally:
-            broker.kill()
 
 
 def broker_checks(batches) -> list[tuple[int, bool]]:
@@ -36,7 +21,7 @@ def broker_checks(batches) -> list[tuple[int, bool]]:
     return [(b.time[i], b.ok[i]) for b in batches for i, name in enumerate(b.target) if name == "broker"]
 
 
-async def test_what_was_seen_without_a_broker_is_sent_when_it_is_back(broker):
+async def test_what_was_seen_without_a_broker_is_sent_when_it_is_back(own_broker):
     """Two SIGKILLs of the broker: checks go on, every observation arrives in order, and demands are heard again."""
     async with HttpService() as web:
         every = [
@@ -46,30 +31,30 @@ async def test_what_was_seen_without_a_broker_is_sent_when_it_is_back(broker):
         quiet = Target(name="quiet", every=3600, allow_private=True, http=HttpCheck(url=web.url("/quiet")))
         itself = Target(name="broker", every=0.5, timeout=1, kafka=KafkaCheck())
         targets = (*every, quiet, itself)
-        async with running(run, kafka=broker.kafka, settings=ProbeSettings(name="p1"), targets=targets):
+        async with running(run, kafka=own_broker.kafka, settings=ProbeSettings(name="p1"), targets=targets):
             for _ in range(2):
                 before = len(web.requests)
                 await until(lambda n=before: len(web.requests) > n + 20)
-                broker.kill()
+                own_broker.kill()
                 before = len(web.requests)
                 await asyncio.sleep(1.5)  # an outage, not a blip
                 assert len(web.requests) >= before + 25, "checks go on"
-                await broker.start()
+                await own_broker.start()
             back = time.monotonic()
-            async with reading(broker.kafka, SAMPLES) as log:
+            async with reading(own_broker.kafka, SAMPLES) as log:
                 seen = now_ms()
                 await log.wait(SAMPLES, lambda got: any(b.time[-1] > seen for b in got), timeout=20)
                 print(f"samples flow again after {time.monotonic() - back:.1f} s")
                 await log.wait(SAMPLES, lambda got: any(fine for at, fine in broker_checks(got) if at > seen), 20)
                 asked = len([r for r in web.requests if r.path == "/quiet"])
-                async with writer(broker.kafka) as out:
+                async with writer(own_broker.kafka) as out:
 
                     async def asked_again() -> bool:
                         await out.write(Control(kind="check", id="quiet", version=1, actor="t", at=now_ms()))
                         return len([r for r in web.requests if r.path == "/quiet"]) > asked
 
                     await until(asked_again, 20, "demands are not heard")
-        async with reading(broker.kafka, SAMPLES) as log:
+        async with reading(own_broker.kafka, SAMPLES) as log:
             requests = {
                 t.name: sum(r.path == t.http.url.removeprefix(web.url("")) for r in web.requests) for t in every
             }

@@ -6,21 +6,20 @@ import asyncio
 import time
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.probe.settings import Target
-from schemas import Control, Finding, encode
+from schemas import Control
 from streams.causes import DependencySettings
 from streams.control_client import ControlClient
 from streams.dependencies import Dependencies
 from streams.inhibition import InhibitRule
-from streams.kafka import producer_options
 from streams.rules import Rule
 from streams.suppression import Suppressions
-from streams.topics import ALERTS, DEAD_LETTERS, FINDINGS, full_name
+from streams.topics import ALERTS, DEAD_LETTERS
 from streams.units import now_ms
+from tests.kit.findings import Feed
 from tests.kit.gateway import gateway
 from tests.kit.reader import reading
 from tests.kit.records import writer
@@ -35,27 +34,9 @@ DOWN = Rule(name="down", metric="up", operator="==", value=0, severity="critical
 SLOW = Rule(name="slow", metric="latency", value=100, severity="warning")
 
 
-class Feed:
-    """Writes findings as detect would."""
-
-    def __init__(self, kafka, producer):
-        self.kafka, self.producer = kafka, producer
-
-    async def finding(self, rule: Rule, target: str, holds: bool = True) -> None:
-        finding = Finding(
-            target=target, rule=rule.name, holds=holds, time=now_ms(), severity=rule.severity, metric=rule.metric,
-            aggregate="last", operator=rule.operator, threshold=rule.value, value=0.0,
-        )  # fmt: skip
-        topic, key = full_name(self.kafka, FINDINGS), f"{target}/{rule.name}".encode()
-        await self.producer.send_and_wait(topic, encode(finding), key=key)
-
-
 @pytest.fixture
-async def feed(kafka):
-    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
-    await producer.start()
-    yield Feed(kafka, producer)
-    await producer.stop()
+def feed(kafka, producer):
+    return Feed(kafka, producer)
 
 
 @pytest.fixture
@@ -86,8 +67,8 @@ async def test_a_silence_holds_within_two_seconds_and_its_end_tells(kafka, feed,
         body = {"matchers": ["team=data"], "starts": now, "ends": now + 600_000}
         await client.change("silence", "s1", body, 0, "ada")
         await asyncio.sleep(0.5)  # the alert role reads another topic for findings: nothing says when it has this one
-        await feed.finding(DOWN, "db")
-        await feed.finding(DOWN, "host")
+        await feed.finding(DOWN, target="db")
+        await feed.finding(DOWN, target="host")
         await seen.wait(ALERTS, lambda got: latest(got, "host") is not None)
         quiet = latest(await seen.wait(ALERTS, lambda got: latest(got, "db") is not None), "db")
         assert (quiet.state, quiet.notify) == ("suppressed", False)
@@ -97,20 +78,20 @@ async def test_a_silence_holds_within_two_seconds_and_its_end_tells(kafka, feed,
         await client.change("silence", "s1", None, 1, "ada")
         await seen.wait(ALERTS, lambda got: any(a.notify for a in got if a.target == "db"))
         assert time.monotonic() - began < 2.0
-        await feed.finding(DOWN, "db", False)
+        await feed.finding(DOWN, False, "db")
         await seen.wait(ALERTS, lambda got: latest(got, "db").state == "resolved")
 
 
 async def test_what_depends_on_a_cause_is_not_told(kafka, feed):
     """The service is noticed first, its host a moment later: only the host is told."""
     async with reading(kafka, ALERTS) as seen, role(kafka):
-        await feed.finding(DOWN, "shop")
-        await feed.finding(DOWN, "host")
+        await feed.finding(DOWN, target="shop")
+        await feed.finding(DOWN, target="host")
         await seen.wait(ALERTS, lambda got: latest(got, "host") is not None and latest(got, "host").state == "firing")
         await asyncio.sleep(1.5)  # longer than the hold: whatever would be told is told by now
         assert {a.target for a in seen[ALERTS] if a.notify} == {"host"}
-        await feed.finding(DOWN, "shop", False)
-        await feed.finding(DOWN, "host", False)
+        await feed.finding(DOWN, False, "shop")
+        await feed.finding(DOWN, False, "host")
         await seen.wait(
             ALERTS, lambda got: all(latest(got, t).state in ("resolved", "cancelled") for t in ("host", "shop"))
         )
@@ -124,14 +105,14 @@ async def test_an_inhibited_alert_is_told_once_its_source_ends(kafka, feed):
     """While the source fires the target is kept quiet; afterwards it speaks for itself."""
     rule = InhibitRule(source_matchers=["alertname=down"], target_matchers=["alertname=slow"], equal=["target"])
     async with reading(kafka, ALERTS) as seen, role(kafka, inhibit_rules=[rule]):
-        await feed.finding(DOWN, "db")
+        await feed.finding(DOWN, target="db")
         await seen.wait(ALERTS, lambda got: latest(got, "db") is not None)
         await asyncio.sleep(0.5)  # another partition may hold the target: give its worker the news
-        await feed.finding(SLOW, "db")
+        await feed.finding(SLOW, target="db")
         await seen.wait(ALERTS, lambda got: latest(got, "db", "slow") is not None)
         await asyncio.sleep(0.3)
         assert not any(a.notify for a in seen[ALERTS] if a.rule == "slow")
-        await feed.finding(DOWN, "db", False)
+        await feed.finding(DOWN, False, "db")
         await seen.wait(ALERTS, lambda got: any(a.notify for a in got if a.rule == "slow"))
 
 

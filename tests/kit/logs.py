@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
-from agents import crash
 from agents.logs.app import run
 from agents.logs.settings import LogsSettings
 from agents.probe.settings import PushCheck, Target, TcpCheck
@@ -21,6 +19,7 @@ from streams.kafka import KafkaSettings, producer_options
 from streams.log_lines import Line, batches
 from streams.partition import partition_of
 from streams.topics import LOGS, full_name
+from tests.kit.process import Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -58,12 +57,8 @@ class Sender:
 @asynccontextmanager
 async def sender(kafka: KafkaSettings) -> AsyncIterator[Sender]:
     """A producer of lines."""
-    producer = AIOKafkaProducer(**producer_options(kafka, "test-lines"))
-    await producer.start()
-    try:
+    async with AIOKafkaProducer(**producer_options(kafka, "test-lines")) as producer:
         yield Sender(kafka, producer)
-    finally:
-        await producer.stop()
 
 
 def rows(found: Iterable[SampleBatch]) -> list[dict[str, Any]]:
@@ -91,45 +86,10 @@ def totals(found: Iterable[SampleBatch], metric: str = "log.lines") -> Counter[s
     return sums
 
 
-class Process:
+def process(kafka: KafkaSettings, settings: LogsSettings = QUICK) -> Child:
     """The role in a process of its own."""
-
-    def __init__(self, kafka: KafkaSettings, settings: LogsSettings = QUICK) -> None:
-        self.crash_at = ""
-        self._config = {"kafka": kafka.model_dump(mode="json"), "settings": settings.model_dump(mode="json")}
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self, timeout: float = 40.0) -> None:
-        """Start, and wait until it says that it is ready."""
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.kit.logs"),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, crash.VARIABLE: self.crash_at},
-        )  # fmt: skip
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(self._config).encode() + b"\n")
-        line = await asyncio.wait_for(self.process.stdout.readline(), timeout)
-        assert line == b"ready\n", line
-
-    async def gone(self) -> int:
-        """Wait until it has died; the exit code."""
-        assert self.process is not None
-        return await asyncio.wait_for(self.process.wait(), 30)
-
-    async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.kill()
+    config = {"kafka": kafka.model_dump(mode="json"), "settings": settings.model_dump(mode="json")}
+    return Child("tests.kit.logs", config)
 
 
 def _main() -> None:

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
@@ -19,7 +19,9 @@ from schemas import Alert, DeadLetter, Notification, decode, encode
 from streams.kafka import KafkaSettings, consumer_options, producer_options
 from streams.partition import partition_of
 from streams.routing import Route
-from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, Topic, full_name, partitions
+from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, full_name
+from tests.kit.process import Child
+from tests.kit.reader import everything
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -65,29 +67,14 @@ async def send(kafka: KafkaSettings, *records: Alert | tuple[bytes, bytes]) -> N
             await producer.send_and_wait(full_name(kafka, ALERTS), value, key=key, partition=partition)
 
 
-async def committed_records(kafka: KafkaSettings, topic: Topic) -> list[Any]:
-    """What is in `topic` now, as read_committed sees it."""
-    name = full_name(kafka, topic)
-    tps = [TopicPartition(name, p) for p in range(partitions(kafka, topic))]
-    found = []
-    async with AIOKafkaConsumer(**consumer_options(kafka, "test-reader")) as consumer:
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
-        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += records
-    return found
-
-
 async def ledger(kafka: KafkaSettings) -> list[Notification]:
     """Every step in the ledger, by partition and offset."""
-    return [decode(r.value, Notification) for r in await committed_records(kafka, NOTIFICATIONS)]
+    return [decode(r.value, Notification) for r in await everything(kafka, NOTIFICATIONS)]
 
 
 async def dead_letters(kafka: KafkaSettings) -> list[DeadLetter]:
     """Every dead letter."""
-    return [decode(r.value, DeadLetter) for r in await committed_records(kafka, DEAD_LETTERS)]
+    return [decode(r.value, DeadLetter) for r in await everything(kafka, DEAD_LETTERS)]
 
 
 async def ledger_until(
@@ -134,55 +121,15 @@ async def running(
         await asyncio.wait_for(task, 8)
 
 
-class Process:
+def process(kafka: KafkaSettings, route: Route, *receivers: Receiver, settings: NotifySettings = DEFAULTS) -> Child:
     """The role in a process of its own."""
-
-    def __init__(
-        self, kafka: KafkaSettings, route: Route, *receivers: Receiver, settings: NotifySettings = DEFAULTS
-    ) -> None:
-        self._config = {
-            "kafka": kafka.model_dump(mode="json"),
-            "route": route.model_dump(mode="json", by_alias=True),
-            "receivers": [_plain(r.model_dump(by_alias=True)) for r in receivers],
-            "settings": settings.model_dump(mode="json"),
-        }
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self, timeout: float = 40.0) -> None:
-        """Start, and wait until it says that it is ready."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.kit.notify",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(self._config).encode() + b"\n")
-        line = await asyncio.wait_for(self.process.stdout.readline(), timeout)
-        assert line == b"ready\n", line
-
-    def kill(self) -> None:
-        """SIGKILL, now."""
-        assert self.process is not None
-        self.process.kill()
-
-    def signal(self, number: int) -> None:
-        """Stop it, let it go on."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def gone(self) -> None:
-        """Wait until the process is no more."""
-        assert self.process is not None
-        await self.process.wait()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
+    config = {
+        "kafka": kafka.model_dump(mode="json"),
+        "route": route.model_dump(mode="json", by_alias=True),
+        "receivers": [_plain(r.model_dump(by_alias=True)) for r in receivers],
+        "settings": settings.model_dump(mode="json"),
+    }
+    return Child("tests.kit.notify", config)
 
 
 def _plain(value: Any) -> Any:

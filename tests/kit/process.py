@@ -1,14 +1,15 @@
-"""A role in a process of its own, so that a test can kill it."""
+"""Processes of their own, so that a test can kill them: a role as people run it, and a module of the kit."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.kit.role import until
 
@@ -82,3 +83,46 @@ async def role_process(role: str, config: Path, kafka: KafkaSettings, data: Path
         yield process
     finally:
         await process.kill()
+
+
+class Child:
+    """`python -m MODULE`: it is told `config` on its standard input, and says `ready` on its standard output."""
+
+    def __init__(self, module: str, config: dict[str, Any]) -> None:
+        self.module, self.config = module, config
+        self.environment: dict[str, str] = {}
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self, timeout: float = 40.0) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", self.module), env={**os.environ, **self.environment},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(self.config).encode() + b"\n")
+        line = await asyncio.wait_for(self.process.stdout.readline(), timeout)
+        assert line == b"ready\n", line
+
+    def signal(self, number: int) -> None:
+        """Stop it, let it go on."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+    async def gone(self) -> int:
+        """Wait until it is no more; the exit code."""
+        assert self.process is not None
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.kill()
+        await self.gone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -55,3 +55,17 @@ async def reading(kafka: KafkaSettings, *topics: Topic) -> AsyncIterator[Reader]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await consumer.stop()
+
+
+async def everything(kafka: KafkaSettings, topic: Topic) -> list[Any]:
+    """Kafka's records of a topic, as they are committed now."""
+    tps = [TopicPartition(full_name(kafka, topic), p) for p in range(partitions(kafka, topic))]
+    found: list[Any] = []
+    async with AIOKafkaConsumer(**consumer_options(kafka, "test-reader")) as consumer:
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        await consumer.seek_to_beginning(*tps)
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += records
+    return found

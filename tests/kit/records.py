@@ -158,9 +158,5 @@ class Writer:
 
 @asynccontextmanager
 async def writer(kafka: KafkaSettings) -> AsyncIterator[Writer]:
-    producer = AIOKafkaProducer(**producer_options(kafka, "test"))
-    await producer.start()
-    try:
+    async with AIOKafkaProducer(**producer_options(kafka, "test")) as producer:
         yield Writer(kafka, producer)
-    finally:
-        await producer.stop()
