@@ -6,6 +6,7 @@ of them is quicker.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 from collections import Counter
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from probestream.backtest.log import Log, Part
-    from streams.fold import Fold, Record
+    from streams.fold import Record
     from streams.replay import Found, Terms
 
 _PIECE = 20_000
@@ -90,24 +91,24 @@ def _inline(task: _Task) -> Iterator[tuple[Any, ...]]:
         detections = [Detection(terms) for terms in task.variants]
         for records in task.log.read(part):
             for i, detection in enumerate(detections):
-                found = detection.feed(part.partition, records)
-                for at in range(0, len(found), _PIECE):
-                    yield "found", i, Detected(found=found[at : at + _PIECE])
+                yield from _told(i, detection.feed(part.partition, records))
             yield "read", len(records), sum(map(samples_in, records))
         for i, detection in enumerate(detections):
-            yield "found", i, _summary(detection.fold(part.partition), detection)
+            yield from _told(i, detection.advance(part.partition, math.inf))
+            yield "found", i, _summary(part.partition, detection)
 
 
-def _summary(fold: Fold, detection: Detection) -> Detected:
-    held, count = fold.state, int(fold.state.clock[state.TARGETS])
-    told = Detected(refused=dict(detection.refusals))
-    for target in np.flatnonzero(held.targets.flag[:count, state.LIVE] == 1).tolist():
-        if np.isfinite(held.series.num[held.targets.place[target, state.MAIN], state.TIME]):
-            told.targets.add(fold.name_of(target))
-            told.rules.update(fold.rules[r].name for r in fold.rules_of(target))
-    rows = int(held.clock[state.ROWS])
-    told.metrics = {fold.metric_names[m] for m in np.unique(held.series.metric[:rows]).tolist() if m >= 0}
-    return told
+def _told(number: int, found: list[Found]) -> Iterator[tuple[str, int, Detected]]:
+    for at in range(0, len(found), _PIECE):
+        yield "found", number, Detected(found=found[at : at + _PIECE])
+
+
+def _summary(partition: int, detection: Detection) -> Detected:
+    fold = detection.fold(partition)
+    targets, rules = detection.looked_at(partition)
+    rows = int(fold.state.clock[state.ROWS])
+    metrics = {fold.metric_names[m] for m in np.unique(fold.state.series.metric[:rows]).tolist() if m >= 0}
+    return Detected(refused=dict(detection.refusals), targets=targets, rules=rules, metrics=metrics)
 
 
 def _parallel(tasks: Sequence[_Task]) -> Iterator[tuple[Any, ...]]:

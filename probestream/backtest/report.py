@@ -12,6 +12,7 @@ import orjson
 from probestream.backtest import labels as labelled
 from probestream.backtest.difference import compare
 from probestream.backtest.span import Nights, Span, median
+from streams.changes import did
 from streams.instants import iso
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from probestream.backtest.episodes import Episode
     from probestream.backtest.labels import Label, Word
     from probestream.backtest.reading import Detected
+    from streams.control import Change
     from streams.rules import Rule
 
 VERSION = 1
@@ -44,6 +46,7 @@ def report(
     against: Trial | None = None,
     fired: list[Episode] | None = None,
     labels: Iterable[Label] = (),
+    changes: Iterable[tuple[float, Change]] = (),
     warnings: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """The whole report. Times are ISO 8601 in UTC, durations seconds."""
@@ -98,6 +101,7 @@ def report(
         "fired": None if fired is None else _difference(trial.alerts, fired, "what did fire", span, had, nights),
         "missed": [_label(label) for label in left if label.word == "true_positive"],
         "silenced_noise": [_label(label) for label in left if label.word == "false_positive"],
+        "changes": [_change(at, change) for at, change in changes],
         "warnings": [{"code": code, "message": message} for code, message in warnings],
     }
 
@@ -204,6 +208,18 @@ def _shift(same: Sequence[tuple[Episode, Episode]]) -> float | None:
     """By how much the new ones fire sooner than the old, in the middle; negative: later."""
     half = median((old.fired - new.fired) / 1000.0 for new, old in same if old.fired and new.fired)
     return None if math.isnan(half) else round(half, 3)
+
+
+def _change(at: float, change: Change) -> dict[str, Any]:
+    return {
+        "at": iso(at),
+        "kind": change.kind,
+        "id": change.id,
+        "version": change.version,
+        "actor": change.actor,
+        "did": did(change),
+        "note": change.note,
+    }
 
 
 def _label(label: Label) -> dict[str, Any]:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from probestream.backtest import labels as labelled
+from probestream.backtest.answers import answers
 from probestream.backtest.episodes import Episode, chosen, episodes
 from probestream.backtest.reading import Detected, detect
 from probestream.backtest.report import Trial, report
+from probestream.backtest.side import CURRENT, LEAST_WARM_UP_S, Side, warm_up_s
 from probestream.backtest.span import Nights, Span, moment
 from schemas import Alert, Control
-from streams.control import Controls
+from streams.changes import Changes
 from streams.dependencies import Dependencies
-from streams.fold import Limits
 from streams.instants import iso
-from streams.kernel import kinds
-from streams.replay import Alerting, Terms, terms_of
-from streams.rules import expand
+from streams.replay import Alerting
 from streams.rules.compile import compile_rules
 from streams.suppression import Suppressions
 
@@ -29,11 +26,10 @@ if TYPE_CHECKING:
     from probestream.backtest.labels import Label
     from probestream.backtest.log import Log, Part
     from probestream.config import Config
-    from streams.compiled import Conditions
+    from streams.replay import Answer
     from streams.rules import Rule
 
-LEAST_WARM_UP_S = 3600.0
-_QUIETING = ("silence", "maintenance", "target")
+_MOST_GAPS = 20
 
 
 class EmptyError(ValueError):
@@ -42,7 +38,11 @@ class EmptyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to try, and on which part of the past. `config` has the rules, targets and whatever keeps alerts quiet."""
+    """What to try, and on which part of the past. `config` has the rules, targets and whatever keeps alerts quiet.
+
+    Of those named CURRENT rules and thresholds are as they stood at each moment: the file's, and what was changed.
+    `alerts` and `controls` are what the topics have, with when the broker took each (ms); None: they were not read.
+    """
 
     config: Config
     name: str
@@ -50,14 +50,13 @@ class Asked:
     to: str = ""
     against: Config | None = None
     against_name: str = ""
-    overlaid: bool = False  # `against` is the file of what runs now: with rules and thresholds changed at run time
     nights: Nights = field(default_factory=Nights)
     warm_up_s: float | None = None
     jobs: int = 1
     labels: tuple[Label, ...] = ()
     wanted: Callable[[Episode], bool] = lambda _: True
     alerts: Sequence[tuple[float, Alert]] | None = None
-    controls: Sequence[tuple[float, Control]] = ()
+    controls: Sequence[tuple[float, Control]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +74,12 @@ def backtest(log: Log, asked: Asked, told: Told | None = None) -> dict[str, Any]
     It depends on the log, the rules and what was asked alone.
     """
     told = told or Told()
-    span, had, warm_from, parts = _part(log, asked)
-    both = [c for c in (asked.config, asked.against) if c is not None]
-    in_force = [_in_force(c, asked.controls) if c is asked.against and asked.overlaid else c.rules for c in both]
-    terms = [_terms(c, rules, log.partitions) for c, rules in zip(both, in_force, strict=True)]
+    changes = Changes.of(asked.controls or ())
+    sides = [Side(asked.name, asked.config, changes)]
+    if asked.against is not None:
+        sides.append(Side(asked.against_name, asked.against, changes))
+    span, had, warm_from, parts = _part(log, asked, sides)
+    terms = [side.terms(log.partitions, warm_from, span.to_ms) for side in sides]
     told.begin(sum(p.end - p.first for p in parts))
     read = [0, 0]
 
@@ -88,10 +89,8 @@ def backtest(log: Log, asked: Asked, told: Told | None = None) -> dict[str, Any]
 
     detected = detect(log, parts, terms, asked.jobs, count)
     told.stage("following the alerts")
-    trials = [
-        _trial(name, config, rules, found, asked, span, warm_from)
-        for name, config, rules, found in zip((asked.name, asked.against_name), both, in_force, detected, strict=False)
-    ]
+    said = answers(asked.alerts or ())
+    trials = [_trial(side, found, asked, said, span, warm_from) for side, found in zip(sides, detected, strict=True)]
     fired = None
     if asked.alerts is not None:
         fired = chosen(episodes(a for at, a in asked.alerts if at <= span.to_ms), span, asked.wanted)
@@ -105,11 +104,15 @@ def backtest(log: Log, asked: Asked, told: Told | None = None) -> dict[str, Any]
         against=trials[1] if len(trials) > 1 else None,
         fired=fired,
         labels=marks,
-        warnings=_warnings(terms[0], detected[0], span, had, warm_from, asked),
+        changes=changes.between(span.from_ms, span.to_ms),
+        warnings=[
+            *_warnings(trials[0].rules, detected[0], span, had, warm_from, asked),
+            *_gaps(sides, warm_from, asked),
+        ],
     )
 
 
-def _part(log: Log, asked: Asked) -> tuple[Span, Span, float, list[Part]]:
+def _part(log: Log, asked: Asked, sides: Sequence[Side]) -> tuple[Span, Span, float, list[Part]]:
     """What was asked for, what the log has, where reading begins, and what is to be read."""
     whole = log.all()
     firsts = [p.first_ms for p in whole if p.first_ms is not None]
@@ -126,7 +129,7 @@ def _part(log: Log, asked: Asked) -> tuple[Span, Span, float, list[Part]]:
             f"no samples from {iso(span.from_ms)} to {iso(span.to_ms)}: the log has those from {iso(had.from_ms)} to "
             f"{iso(had.to_ms)}; how long they are kept is the topic's retention.ms"
         )
-    warm_up = asked.warm_up_s if asked.warm_up_s is not None else _warm_up(asked)
+    warm_up = asked.warm_up_s if asked.warm_up_s is not None else warm_up_s(sides, had.from_ms, span.to_ms)
     warm_from = max(span.from_ms - warm_up * 1000.0, had.from_ms)
     parts = log.between(warm_from, span.to_ms)
     if not any(p.end > p.first for p in parts):
@@ -134,46 +137,10 @@ def _part(log: Log, asked: Asked) -> tuple[Span, Span, float, list[Part]]:
     return span, had, warm_from, parts
 
 
-def _warm_up(asked: Asked) -> float:
-    """So long that every window is full when it begins."""
-    rules = [*asked.config.rules, *(asked.against.rules if asked.against is not None else ())]
-    windows = compile_rules(expand(rules)).window_s
-    holds = [rule.for_ + rule.keep_firing_for for rule in rules]
-    longest: float = max([LEAST_WARM_UP_S, *windows[~np.isnan(windows)].tolist()])
-    return longest + max(holds, default=0.0)
-
-
-def _terms(config: Config, rules: tuple[Rule, ...], partitions: int) -> Terms:
-    limits = config.detect
-    made = terms_of(rules, config.targets, partitions, accept=limits.unknown_targets == "accept")
-    return replace(
-        made,
-        limits=Limits(limits.future * 1000, limits.lateness * 1000, limits.max_batch, limits.forget_after * 1000),
-        most_targets=limits.max_targets,
-        # They take half the time, and nobody but a rule would see them here.
-        quantiles=limits.quantiles and _asks_quantiles(compile_rules(made.rules)),
-    )
-
-
-def _asks_quantiles(conditions: Conditions) -> bool:
-    of_ratio = (conditions.kind == kinds.RATIO) & (conditions.param >= 0)
-    return bool(((conditions.kind == kinds.QUANTILE) | of_ratio).any())
-
-
-def _in_force(config: Config, controls: Sequence[tuple[float, Control]]) -> tuple[Rule, ...]:
-    """The rules of the file, overlaid by what people have changed at run time."""
-    known = Controls()
-    for _, control in controls:
-        if control.kind in ("rule", "threshold"):
-            known.take(control)
-    return known.rules(expand(config.rules))
-
-
-def _trial(
-    name: str, config: Config, rules: tuple[Rule, ...], found: Detected, asked: Asked, span: Span, start_ms: float
-) -> Trial:
+def _trial(side: Side, found: Detected, asked: Asked, said: Iterable[Answer], span: Span, start_ms: float) -> Trial:
+    config = side.config
     alerting = Alerting(
-        rules,
+        config.rules,
         config.targets,
         defaults=config.alert,
         suppressions=Suppressions(
@@ -187,15 +154,36 @@ def _trial(
         start_ms=start_ms,
     )
     alerting.find(found.found)
-    for at, control in asked.controls:
-        if control.kind in _QUIETING and at <= span.to_ms:
-            alerting.ask(max(at, start_ms), control)
+    for at, control in side.controls(start_ms, span.to_ms):
+        alerting.ask(at, control)
+    for answer in said:
+        if start_ms <= answer.at <= span.to_ms:
+            alerting.answer(answer)
     alerting.advance(span.to_ms)
-    return Trial(name, expand(rules), found, chosen(episodes(alerting.transitions), span, asked.wanted))
+    return Trial(
+        side.name,
+        side.every_rule(start_ms, span.to_ms),
+        found,
+        chosen(episodes(alerting.transitions), span, asked.wanted),
+    )
+
+
+def _gaps(sides: Sequence[Side], from_ms: float, asked: Asked) -> Iterator[tuple[str, str]]:
+    """What is not known of what stood in the time that is replayed."""
+    if asked.controls is None:
+        if any(side.name == CURRENT for side in sides):
+            yield "no-history", "the current rules are those of the configuration: an export has no changes of them"
+        return
+    counted = {kind for side in sides for kind in side.kinds}
+    gaps = [gap for gap in sides[0].changes.gaps if gap.kind in counted and gap.at > from_ms]
+    for gap in gaps[:_MOST_GAPS]:
+        yield "unknown-before", f"{gap.kind} {gap.id} is as of {iso(gap.at)}: {gap.why}"
+    if len(gaps) > _MOST_GAPS:
+        yield "unknown-before", f"and {len(gaps) - _MOST_GAPS} more, the last as of {iso(gaps[-1].at)}"
 
 
 def _warnings(
-    terms: Terms, found: Detected, span: Span, had: Span, warm_from: float, asked: Asked
+    rules: Sequence[Rule], found: Detected, span: Span, had: Span, warm_from: float, asked: Asked
 ) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = []
     if had.from_ms > span.from_ms:
@@ -206,8 +194,8 @@ def _warnings(
         told.append(("shorter-log", f"the log ends at {iso(had.to_ms)}, {_days(span.to_ms - had.to_ms)} earlier"))
     if asked.warm_up_s is None and warm_from > span.from_ms - LEAST_WARM_UP_S * 1000.0:
         told.append(("cold-start", "there is no hour of samples before it: windows and baselines begin empty"))
-    conditions = compile_rules(terms.rules)
-    for rule in terms.rules:
+    conditions = compile_rules(tuple(rules))
+    for rule in rules:
         wanted = _metrics_of(rule.name, conditions.names, conditions)
         for metric in sorted(wanted - found.metrics):
             close = difflib.get_close_matches(metric, sorted(found.metrics - {""}), n=1)

@@ -41,13 +41,20 @@ ToOption = Annotated[str, typer.Option("--to", help="The same; without it the en
 def backtest(
     rules: Annotated[
         Path | None,
-        typer.Option("--rules", help="File with the rules to try. Without it: those of the configuration."),
+        typer.Option(
+            "--rules",
+            help="File with the rules to try, or `current`, those in force. Without it: those of the configuration.",
+        ),
     ] = None,
     from_: FromOption = "30d",
     to: ToOption = "",
     against: Annotated[
         str | None,
-        typer.Option("--against", help="`current`, the rules in force, or a file: what differs.", show_default=False),
+        typer.Option(
+            "--against",
+            help="`current`, the rules in force at each moment, or a file: what differs.",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Tell of this target; may be repeated.")] = None,
     match: Annotated[
@@ -83,14 +90,15 @@ def backtest(
     from probestream.backtest.reading import ReadError  # noqa: PLC0415
     from probestream.backtest.rules_file import with_rules  # noqa: PLC0415
     from probestream.backtest.run import Asked, EmptyError  # noqa: PLC0415
+    from probestream.backtest.side import CURRENT  # noqa: PLC0415
     from probestream.backtest.span import Nights  # noqa: PLC0415
     from streams.units import seconds  # noqa: PLC0415
 
     quiet_clients()
     base = load_config(config)
-    tried = base if rules is None else with_rules(rules, base)
-    other = None if against is None else base if against == "current" else with_rules(Path(against), base)
-    if not tried.rules:
+    tried = base if rules is None or str(rules) == CURRENT else with_rules(rules, base)
+    other = None if against is None else base if against == CURRENT else with_rules(Path(against), base)
+    if not tried.rules and str(rules) != CURRENT:
         raise UsageProblem(f"{rules or config_path(config)} has no rules to try")
     try:
         nights = Nights.of(night, timezone)
@@ -101,10 +109,10 @@ def backtest(
         raise UsageProblem(f"{error}") from error
 
     def ask(kafka: KafkaSettings | None) -> Asked:
-        alerts, controls = past(kafka) if kafka is not None else (None, [])
+        alerts, controls = past(kafka) if kafka is not None else (None, None)
         return Asked(
             config=tried, name=str(rules or config_path(config)), from_=from_, to=to, against=other,
-            against_name=against or "", overlaid=against == "current", nights=nights, warm_up_s=warm_up_s,
+            against_name=against or "", nights=nights, warm_up_s=warm_up_s,
             jobs=jobs or os.cpu_count() or 1, labels=marks, wanted=wanted, alerts=alerts, controls=controls,
         )  # fmt: skip
 

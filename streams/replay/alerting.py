@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas import Alert, Control
@@ -36,6 +37,15 @@ class Found(NamedTuple):
     finding: Finding
 
 
+class Answer(NamedTuple):
+    """What a person said of the alert of a rule and target (or group) at a time, in ms: the id is found then."""
+
+    at: float
+    rule: str
+    target: str
+    control: Control
+
+
 class Alerting(Engine):
     """Every life there is. `transitions` are those made so far, in the order in which they were."""
 
@@ -55,7 +65,8 @@ class Alerting(Engine):
         self.tick_ms = tick_ms
         self.ask_again_ms, self.prune_every_ms = math.inf, _PRUNE_EVERY_MS
         self.lives.become({0: {}})
-        self._waiting: list[tuple[float, int, int, int, int, Finding | Control]] = []
+        self._waiting: list[tuple[float, int, int, int, int, Finding | Control | Answer]] = []
+        self._said: dict[tuple[str, str], int] = {}
         self._count = 0
         self._last_tick = -math.inf
         self._begin_at = -math.inf
@@ -70,7 +81,14 @@ class Alerting(Engine):
         self._count += 1
         self._line_up(at, 0, 0, self._count, 0, control)
 
-    def _line_up(self, at: float, kind: int, partition: int, offset: int, number: int, what: Finding | Control) -> None:
+    def answer(self, answer: Answer) -> None:
+        """Line up what a person said of an alert; without effect where none is active then. Raises as `ask`."""
+        self._count += 1
+        self._line_up(answer.at, 2, 0, self._count, 0, answer)
+
+    def _line_up(
+        self, at: float, kind: int, partition: int, offset: int, number: int, what: Finding | Control | Answer
+    ) -> None:
         if at <= self.now and self._last_tick > -math.inf:
             raise ValueError(f"{at:.0f} ms is not after {self.now:.0f} ms, which the clock has passed")
         # Places are unique, so that what is lined up is never compared itself.
@@ -107,8 +125,17 @@ class Alerting(Engine):
         self._count += 1
         if isinstance(what, Control):
             self.take_control(what)
+            while self._waiting and self._waiting[0][:2] == (at, 0):
+                self.take_control(heapq.heappop(self._waiting)[-1])  # type: ignore[arg-type]
             self.refresh()
             self._begin_at = -math.inf
+        elif isinstance(what, Answer):
+            life = self.lives.get(f"{what.target}/{what.rule}")
+            if life is not None and life.active:
+                # Several alerts that were may be one here: what was said of them is counted anew.
+                key = (what.control.kind, life.id)
+                self._said[key] = self._said.get(key, 0) + 1
+                self.take_control(replace(what.control, id=life.id, version=self._said[key]))
         else:
             self.take_finding(what, self._count, self.now)
         self._tell()

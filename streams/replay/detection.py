@@ -7,14 +7,19 @@ later, and what was counted, learnt and held goes on by the new terms, as in the
 from __future__ import annotations
 
 import bisect
+import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from streams import blocks
 from streams.admission import Admission, Declared
 from streams.findings import ceased, finding
 from streams.fold import Fold, Limits
 from streams.in_force import InForce
+from streams.kernel import state
 from streams.partition import partition_of
 from streams.replay.alerting import Found
 from streams.rules.compile import compile_rules
@@ -101,11 +106,12 @@ class Detection:
         self.refused: list[Refused] = []
         self.refusals: dict[str, Refusals] = {}
         self._in_force = terms.in_force()
-        self._periods = [self._period(-float("inf"))]
+        self._periods = [self._period(-math.inf)]
         self._waiting = sorted(terms.controls, key=lambda c: c[0])
         self._folds: dict[int, Fold] = {}
         self._entered: dict[int, int] = {}  # by partition: the number of the period that its fold is in
         self._time: dict[int, float] = {}
+        self._looked_at: dict[int, tuple[set[str], Counter[str]]] = {}
 
     def control(self, at: float, control: Control) -> None:
         """Line up a change of rules or targets that the broker took at `at`. Raises ValueError if that is past."""
@@ -130,7 +136,7 @@ class Detection:
         """When the period after `number` begins; infinite where none is known."""
         if number + 1 < len(self._periods):
             return self._periods[number + 1].at
-        return self._waiting[0][0] if self._waiting else float("inf")
+        return self._waiting[0][0] if self._waiting else math.inf
 
     def _begun(self, number: int) -> _Period:
         """The period `number`, whose time has come."""
@@ -175,7 +181,7 @@ class Detection:
         at = 0
         while at < len(records):
             coming, end = self._next(self._entered.get(partition, 0)), len(records)
-            if coming < float("inf"):
+            if coming < math.inf:
                 # By the broker's clock, which a record with a time of its own may be behind.
                 latest = self._time.get(partition, 0.0)
                 for end in range(at, len(records) + 1):
@@ -190,7 +196,7 @@ class Detection:
     def advance(self, partition: int, to_ms: float) -> list[Found]:
         """What changes of rules and targets up to `to_ms` have made cease, with no record after them."""
         found: list[Found] = []
-        while self._next(self._entered.get(partition, 0)) <= to_ms:
+        while (at := self._next(self._entered.get(partition, 0))) <= to_ms and at < math.inf:
             found += self._enter(partition)
         return found
 
@@ -204,6 +210,7 @@ class Detection:
         if old.offset < 0:
             del self._folds[partition]
             return []
+        self._note_looked_at(old)
         fresh = self._fresh(partition, period)
         blocks.rebuild(old, fresh)
         fresh.give_up_unknown()
@@ -212,6 +219,20 @@ class Detection:
         return [
             self._found(old, change, period.at, fresh.offset, n, period) for n, change in enumerate(ceased(old, fresh))
         ]
+
+    def _note_looked_at(self, fold: Fold) -> None:
+        held, counts = fold.state, Counter[str]()
+        known = self._looked_at.setdefault(fold.partition, (set(), Counter()))
+        for target in np.flatnonzero(held.targets.flag[: int(held.clock[state.TARGETS]), state.LIVE] == 1).tolist():
+            if np.isfinite(held.series.num[held.targets.place[target, state.MAIN], state.TIME]):
+                known[0].add(fold.name_of(target))
+                counts.update(fold.rules[r].name for r in fold.rules_of(target))
+        self._looked_at[fold.partition] = known[0], known[1] | counts
+
+    def looked_at(self, partition: int) -> tuple[set[str], Counter[str]]:
+        """The targets that had samples, and by rule how many of them it looked at, or did at most at one time."""
+        self._note_looked_at(self.fold(partition))
+        return self._looked_at[partition]
 
     def _found(self, fold: Fold, change: Change, at: float, offset: int, number: int, period: _Period) -> Found:
         version = period.versions.get(fold.rules[change.rule].name, 0)

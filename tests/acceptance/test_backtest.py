@@ -71,9 +71,9 @@ class Feed:
 
 
 @contextlib.asynccontextmanager
-async def lived(kafka):
+async def lived(kafka, config=None):
     """The two hops at work, a feed for them, and what they tell."""
-    config = config_of(kafka)
+    config = config or config_of(kafka)
     suppressions = Suppressions(
         dependencies=Dependencies(config.targets), silences=config.silences, settings=config.dependencies
     )
