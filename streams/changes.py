@@ -84,15 +84,9 @@ class Changes:
 
     def standing(self, at_ms: float, kinds: Iterable[str] = KINDS) -> list[Control]:
         """What stood at a time: the latest record of each thing that was ever changed, in the order of kind and id."""
-        wanted, found = set(kinds), []
-        for (kind, name), own in sorted(self._of.items()):
-            if kind not in wanted:
-                continue
-            latest = max((c for c in own if c[0] <= at_ms), key=lambda c: c[1].version, default=None)
-            record = self._before.get((kind, name)) if latest is None else record_of(latest[1])
-            if record is not None:
-                found.append(record)
-        return found
+        wanted = set(kinds)
+        found = [self.at(kind, name, at_ms) for kind, name in sorted(self._of) if kind in wanted]
+        return [record for record in found if record is not None]
 
     def records(self, from_ms: float, to_ms: float, kinds: Iterable[str] = KINDS) -> list[tuple[float, Control]]:
         """What to feed a replay from one time to another: what stood when it begins, and each change at its time."""
@@ -100,12 +94,11 @@ class Changes:
         then = [(from_ms, record) for record in self.standing(from_ms, wanted)]
         return then + [(at, record_of(change)) for at, change in self.between(from_ms, to_ms, wanted)]
 
-    def controls_at(self, at_ms: float) -> Controls:
-        """The topic as it stood at a time."""
-        past = Controls()
-        for record in self.standing(at_ms):
-            past.take(record)
-        return past
+    def at(self, kind: str, name: str, at_ms: float) -> Control | None:
+        """One thing as it stood at a time, also where it had been taken out; None where nothing is known of it then."""
+        own = self._of.get((kind, name), ())
+        latest = max((c for c in own if c[0] <= at_ms), key=lambda c: c[1].version, default=None)
+        return self._before.get((kind, name)) if latest is None else record_of(latest[1])
 
 
 def _order(one: tuple[float, Change]) -> tuple[float, int, str, int]:
@@ -150,7 +143,8 @@ def did(change: Change) -> str:
     if change.new is None:
         return "taken out"
     if change.old is None:
-        return "set"
+        values = [f"{n} {_shown(v)}" for n, v in change.new.items() if n != "comment"]
+        return f"set to {', '.join(values)}" if change.kind == "threshold" else "set"
     return difference(change.old, change.new) or "set again as it was"
 
 

@@ -26,7 +26,7 @@ class Moment(Model):
     """One thing that happened."""
 
     at: str
-    what: str = Field(description="finding, decision or delivery")
+    what: str = Field(description="finding, decision, delivery or control")
     said: str
     facts: dict[str, Any]
 
@@ -74,6 +74,10 @@ class ExplainedAlert(Model):
     timeline: list[Moment]
     routes: list[RouteTaken]
     notes: list[str]
+    version: int
+    set_by: str
+    set_at: str | None
+    changed: str
 
 
 class ExplainedRule(Model):
@@ -91,6 +95,8 @@ class ExplainedRule(Model):
     alert: str
     told: bool
     version: int
+    set_by: str
+    set_at: str | None
     changed: str
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.explain import deliveries, routes, words
 from streams.explain.model import AlertStory, Moment, Source
+from streams.explain.past import Stood
 from streams.life.explain import in_words
 from streams.routing import labels_of
 from streams.topics import SAMPLES
@@ -18,18 +19,30 @@ if TYPE_CHECKING:
     from streams.explain.episode import Episode
     from streams.explain.setup import Setup
 
-_ORDER = {"finding": 0, "decision": 1, "delivery": 2}
+_ORDER = {"control": 0, "finding": 1, "decision": 2, "delivery": 3}
 
 
-def story(episode: Episode, findings: Sequence[Finding], setup: Setup, now: float) -> AlertStory:
-    """All of it; `findings` are those of the alert's rule and target while it lasted, as far as the log has them."""
+def story(
+    episode: Episode,
+    findings: Sequence[Finding],
+    setup: Setup,
+    now: float,
+    rule: Stood | None = None,
+    changes: Sequence[Moment] = (),
+) -> AlertStory:
+    """All of it; `findings` are those of the alert's rule and target while it lasted, as far as the log has them.
+
+    `rule` is how its rule stood when it began, `changes` what was changed of that while it lasted.
+    """
     first, last = episode.first, episode.last
     told, answer = episode.answer(first.target, now)
     timeline = [
         *(_finding(f, episode) for f in findings),
         *decisions(episode),
         *deliveries.moments(episode.steps),
+        *changes,
     ]
+    stood = rule or Stood()
     return AlertStory(
         alert=first.id,
         rule=first.rule,
@@ -50,6 +63,10 @@ def story(episode: Episode, findings: Sequence[Finding], setup: Setup, now: floa
         timeline=sorted(timeline, key=lambda m: (m.at, _ORDER[m.what])),
         routes=routes.taken(setup.route, labels_of(last), setup.channels, last.receivers) if setup.route else [],
         notes=_notes(episode, findings),
+        version=stood.version,
+        set_by=stood.by,
+        set_at=stood.at,
+        changed=stood.said,
     )
 
 
@@ -86,7 +103,8 @@ def _led_to(alert: Alert) -> str:
 
 
 def _finding(finding: Finding, episode: Episode) -> Moment:
-    rule = episode.policy.rule if episode.policy is not None else None
+    policy = episode.policy_at(finding.time)
+    rule = policy.rule if policy is not None else None
     seen = words.seen_by_alert(finding.conditions, rule.min_samples if rule is not None else 0.0)
     about = "" if finding.target == episode.first.target else f" for {finding.target}"
     what = words.because(seen) if finding.holds else words.why_not(seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import functools
+import math
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,30 +16,36 @@ import numpy as np
 from schemas import Alert, Notification
 from streams import groups
 from streams.admission import Declared
-from streams.alerting.terms import Terms
+from streams.changes import Changes
 from streams.explain import alert as of_alert
 from streams.explain import target as of_target
 from streams.explain.episode import Episode, told_before
 from streams.explain.log import Extent, Log
 from streams.explain.looking import Looking
 from streams.explain.model import AlertStory, Source, TargetStory
-from streams.explain.past import changed, controls_at
+from streams.explain.past import Past, moments, stood
 from streams.explain.quiet import Who
 from streams.explain.target import SOON_MS, Asked
 from streams.explain.words import clock, listed, span
 from streams.fold import Limits
+from streams.in_force import KINDS
 from streams.kernel import kinds
 from streams.labels import matches
 from streams.partition import partition_of
 from streams.replay import Terms as Detecting
+from streams.routing import labels_of
+from streams.rules.compile import compile_rules
+from streams.rules.expand import expand
 from streams.topics import SAMPLES
 from streams.warm import warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from streams.alerting.terms import Terms
     from streams.control import Controls
     from streams.explain.setup import Setup
+    from streams.rules import Rule
 
 _BY_ALERTS = ("cause_down", "waiting_for_cause", "waiting_after_cause", "inhibited")
 _WHOLE_UP_TO = 200_000  # records: of a shorter log all is read
@@ -112,27 +119,22 @@ async def explain_alert(
         raise UnknownError(f"{len(ids)} alerts have an id that begins with {alert!r}: {listed(ids)}")
     first, last = mine[0], mine[-1]
     earlier = await log.alerts(_others(mine), [first.target], last.at + _HOUR_MS)
-    terms, _ = terms_at(setup, controls, first.at)
+    changes = Changes(controls)
+    names = (first.rule, first.labels.get("alertname", ""))
     episode = Episode(
         mine,
-        terms.policies.get(first.rule),
-        Who(controls, setup, _by_id(earlier)),
+        Past(setup, changes).policies(first.rule, first.at, last.at),
+        Who(changes, setup, _by_id(earlier)),
         steps=await log.deliveries([first.id], first.at) if steps is None else steps,
         told_before=told_before(earlier, first),
     )
     findings = await log.findings(first.target, first.rule, first.at, last.at)
-    return of_alert.story(episode, findings, setup, now)
-
-
-def terms_at(setup: Setup, controls: Controls, at: float) -> tuple[Terms, Controls]:
-    """The rules and targets in force at a time, and the control topic as it stood then."""
-    past = controls_at(controls, at)
-    terms = Terms(setup.targets, setup.rules, setup.defaults)
-    for kind in ("rule", "threshold", "target"):
-        for record in past.records(kind):
-            terms.take(record)
-    terms.refresh()
-    return terms, past
+    until = now if episode.active else last.at
+    about = moments(changes, set(names), first.target, labels_of(first), first.at, until)
+    # A rule on other alerts is judged by the alert role, which tells no version.
+    version = None if first.metric == "alerts" else first.rule_version
+    of_it = [m for m in about if m.facts["kind"] not in ("rule", "threshold") or m.facts["id"] in names]
+    return of_alert.story(episode, findings, setup, now, stood(names, changes, first.at, version), of_it)
 
 
 def _others(alerts: Iterable[Alert]) -> set[str]:
@@ -151,7 +153,9 @@ async def explain_target(
     log: Log, controls: Controls, setup: Setup, target: str, at: float, bounds: Bounds | None = None
 ) -> TargetStory:
     """The story of a target at a time, in milliseconds. Raises UnknownError."""
-    terms, past = terms_at(setup, controls, at)
+    changes = Changes(controls)
+    past = Past(setup, changes)
+    terms = past.terms(at)
     rules = list(terms.rules.values())
     labels, configured = terms.labels_of(target), target in terms.labels
     grouped = {groups.group_of(r, labels) for r in rules if groups.is_grouped(r) and matches(r.match, labels)}
@@ -159,22 +163,25 @@ async def explain_target(
     alerts = await log.alerts((), about, at + SOON_MS)
     if not configured and not alerts and not await _is_known(log, terms, controls, setup, target):
         raise await _unknown(log, terms, target)
-    episodes, later = await _episodes(log, alerts, terms, Who(controls, setup, {}), at)
+    episodes, later = await _episodes(log, alerts, past, Who(changes, setup, {}), at)
+    own = [t for t in setup.targets if t.name == target]
     detecting = Detecting(
-        rules=tuple(rules),
-        labels={target: labels} if configured else {},
+        rules=expand(setup.rules),
+        labels={t.name: t.all_labels for t in own},
         partitions=log.kafka.partitions,
         accept=configured or setup.accept,
         declared={
-            t.name: Declared(getattr(t, "baseline_ms", None), getattr(t, "baseline_error_rate", None))
-            for t in setup.targets
-            if t.name == target
+            t.name: Declared(getattr(t, "baseline_ms", None), getattr(t, "baseline_error_rate", None)) for t in own
         },
         limits=Limits(setup.future_ms, setup.lateness_ms, setup.most_samples, setup.forget_ms),
         quantiles=setup.quantiles,
+        controls=tuple(
+            (t, c) for t, c in changes.records(-math.inf, at, KINDS) if c.kind != "target" or c.id == target
+        ),
     )
-    looking, source, notes = await _look(log, detecting, target, at, bounds or Bounds())
-    versions = {r.name: max(past.version("rule", n) for n in (r.name, r.pair) if n) for r in rules}
+    looking, source, notes = await _look(log, detecting, rules, target, at, bounds or Bounds())
+    names = {r.name: (r.name, r.pair) for r in rules}
+    applying = {n for r in rules if matches(r.match, labels) for n in names[r.name]}
     asked = Asked(
         target=target,
         at=at,
@@ -182,13 +189,13 @@ async def explain_target(
         configured=configured,
         accept=setup.accept,
         rules=rules,
-        versions=versions,
-        changed={r.name: changed(r, controls, past, at) for r in rules},
+        stood={name: stood(both, changes, at) for name, both in names.items()},
         episodes=episodes,
         later=later,
         looking=looking,
         source=source,
         notes=notes,
+        changes=moments(changes, applying, target, labels, at - _HOUR_MS, at + SOON_MS),
     )
     return await asyncio.to_thread(of_target.story, asked)
 
@@ -208,7 +215,7 @@ async def _unknown(log: Log, terms: Terms, target: str) -> UnknownError:
 
 
 async def _episodes(
-    log: Log, alerts: Sequence[Alert], terms: Terms, who: Who, at: float
+    log: Log, alerts: Sequence[Alert], past: Past, who: Who, at: float
 ) -> tuple[Mapping[str, Episode], list[Episode]]:
     """The last episode of each rule up to `at`, as it stood then, and those that are told in the minutes after."""
     whole = _by_id(alerts)
@@ -226,7 +233,7 @@ async def _episodes(
     def episode(known: list[Alert]) -> Episode:
         return Episode(
             known,
-            terms.policies.get(known[0].rule),
+            past.policies(known[0].rule, known[0].at, max(at, known[-1].at)),
             who,
             steps=[s for s in steps if s.alert_id == known[0].id and s.number <= known[-1].number],
             told_before=told_before(alerts, known[0]),
@@ -236,7 +243,7 @@ async def _episodes(
 
 
 async def _look(
-    log: Log, terms: Detecting, target: str, at: float, bounds: Bounds
+    log: Log, terms: Detecting, rules: Sequence[Rule], target: str, at: float, bounds: Bounds
 ) -> tuple[Looking | None, Source, list[str]]:
     """The target's samples up to `at`, folded; where they begin; and what there is to say of that."""
     partition = partition_of(target, terms.partitions)
@@ -247,7 +254,7 @@ async def _look(
         source.said = f"{SAMPLES.name}/{partition} has {has}, none of the time up to {clock(at)}"
         return None, source, [source.said]
     looking = await asyncio.to_thread(Looking, target, partition, terms)
-    since, first = _beginning(extent, looking, at, bounds)
+    since, first = _beginning(extent, rules, at, bounds)
     async for records in log.samples(partition, at, since, first):
         await asyncio.to_thread(looking.take, records)
     if looking.first is None or looking.last is None:
@@ -270,12 +277,12 @@ async def _look(
     return looking, source, notes
 
 
-def _beginning(extent: Extent, looking: Looking, at: float, bounds: Bounds) -> tuple[float | None, int | None]:
+def _beginning(extent: Extent, rules: Sequence[Rule], at: float, bounds: Bounds) -> tuple[float | None, int | None]:
     """From which time, and which offset at the earliest, to read: all of a short log, of a long one some hours."""
     records = extent.end - extent.first
     if records <= _WHOLE_UP_TO:
         return None, None
-    conditions = looking.fold.conditions
+    conditions = compile_rules(tuple(rules))
     windows = conditions.window_s[~np.isnan(conditions.window_s)]
     longest = float(windows.max()) * 1000.0 if len(windows) else 0.0
     learning = _LEARNING_MS if np.isin(conditions.kind, _LEARNT).any() else 0.0

@@ -27,13 +27,13 @@ _AGAIN = ("reminder", "not_acknowledged_in_time")
 
 @dataclass(slots=True)
 class Episode:
-    """`transitions` in order, at least one; `policy` None where the rule is no more.
+    """`transitions` in order, at least one; `policies` are the rule's terms, each from its time (ms) on, None: no rule.
 
     `steps` are the ledger's, of telling it; `told_before` is when an earlier episode was told.
     """
 
     transitions: Sequence[Alert]
-    policy: Policy | None
+    policies: Sequence[tuple[float, Policy | None]]
     who: Who
     steps: Sequence[Notification] = ()
     told_before: float | None = None
@@ -42,6 +42,19 @@ class Episode:
     def __post_init__(self) -> None:
         rule = self.policy.rule if self.policy is not None else None
         self.conditions = words.seen_by_alert(self.first.conditions, rule.min_samples if rule is not None else 0.0)
+
+    @property
+    def policy(self) -> Policy | None:
+        """The rule's terms when it began."""
+        return self.policies[0][1] if self.policies else None
+
+    def policy_at(self, at: float) -> Policy | None:
+        """The rule's terms at a time; where the rule was no more, those that it had last."""
+        found = self.policy
+        for since, policy in self.policies:
+            if since <= at and policy is not None:
+                found = policy
+        return found
 
     @property
     def first(self) -> Alert:
@@ -80,7 +93,8 @@ class Episode:
         """A decision in words; `made` is whether it made the transition `alert`."""
         if made and reason in _KEPT_BY:
             return self.who.quiet(alert)
-        if self.policy is not None and (known := self._by_terms(reason, self.policy, alert.at)):
+        policy = self.policy_at(alert.at)
+        if policy is not None and (known := self._by_terms(reason, policy, alert.at)):
             return known
         text = in_words(reason).rstrip(".")
         return text[0].lower() + text[1:] + (f" ({detail})" if detail else "")
@@ -113,7 +127,7 @@ class Episode:
 
     def standing(self, at: float) -> str:
         """How far it had got at `at`: told to whom, or why nobody had been."""
-        last, policy = self.last, self.policy
+        last, policy = self.last, self.policy_at(at)
         if last.state == "pending" and last.reason == "waiting_for_duration" and policy is not None:
             return f"pending: it had held for {span(at - self.first.at)} of the {span(policy.for_ms)} it has to"
         if last.state == "pending":

@@ -60,21 +60,24 @@ class Looking:
             if len(self._waiting) >= _AT_ONCE:
                 self._fold()
 
-    def seen(self) -> list[Seen] | None:
-        """What each rule sees of the target after the last record; None where no sample of it was taken."""
+    def seen(self, at: float) -> list[Seen] | None:
+        """What each rule in force at `at` (ms) sees of the target after the last record; None where it is not known."""
         if self.last is not None and (not self._waiting or self._waiting[-1].offset != self.last.offset):
             self._waiting.append(Record(self.last.offset, self.last.time, EMPTY))
         self._fold()
+        self._keep(self._detection.advance(self.partition, at))
         return self.fold.see(self.target)
 
     def _fold(self) -> None:
         waiting = [r for r in self._waiting if r.offset > self.fold.offset]
         self._waiting = []
-        found = self._detection.feed(self.partition, waiting)
-        self.findings += [f for f in found if f.finding.target == self.target]
+        self._keep(self._detection.feed(self.partition, waiting))
         for refused in self._detection.refused:
             self.refused[refused.refusal.reason] += self._of_target(refused)
         self._detection.refused = []
+
+    def _keep(self, found: Iterable[Found]) -> None:
+        self.findings += [f for f in found if f.finding.target == self.target]
 
     def _of_target(self, refused: Refused) -> int:
         try:

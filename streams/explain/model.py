@@ -55,7 +55,11 @@ class Source:
 
 @dataclass(slots=True, kw_only=True)
 class AlertStory:
-    """The life of one alert; `told` is whether anybody was."""
+    """The life of one alert; `told` is whether anybody was.
+
+    `version` is that of its rule when it began, 0 for the file's; `set_by` and `set_at` say who had made it when;
+    `changed` has that in words, and what has been changed since.
+    """
 
     alert: str
     rule: str
@@ -76,14 +80,18 @@ class AlertStory:
     timeline: list[Moment] = field(default_factory=list)
     routes: list[RouteTaken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    version: int = 0
+    set_by: str = ""
+    set_at: float | None = None
+    changed: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class RuleStory:
     """One rule and a target: whether it applies (`why_not`), what it saw, and how far its alert had got.
 
-    `holds` is None where no judgement is known. `state` is that of its alert, empty where there was none. `changed`
-    says who changed it at run time, before or since.
+    `holds` is None where no judgement is known. `state` is that of its alert, empty where there was none. `version`,
+    `set_by`, `set_at` and `changed` are as in `AlertStory`, of the rule as it stood at the time asked about.
     """
 
     rule: str
@@ -98,6 +106,8 @@ class RuleStory:
     alert: str = ""
     told: bool = False
     version: int = 0
+    set_by: str = ""
+    set_at: float | None = None
     changed: str = ""
 
 

@@ -1,66 +1,150 @@
-"""The control topic as it stood at a time: what was changed since is taken back."""
+"""What was in force at a time, who had set it, and what has been changed since."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import bisect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from schemas import Control
-from streams.control import Controls
+from streams.alerting.terms import Terms
+from streams.changes import did
+from streams.control_bodies import BodyError, parse_body
+from streams.explain.model import Moment
 from streams.explain.words import clock
+from streams.in_force import KINDS
+from streams.labels import matches
+from streams.maintenance import Window
+from streams.rules import Rule
+from streams.silences import Silence
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from streams.changes import Changes
     from streams.control import Change
-    from streams.rules import Rule
-
-_KINDS = ("rule", "threshold", "target", "silence", "maintenance")
-
-
-def controls_at(controls: Controls, at_ms: float) -> Controls:
-    """`controls` as they stood at `at_ms`, as far as their history goes back (the last 50 versions of each)."""
-    latest: dict[tuple[str, str], Change] = {}
-    later: dict[tuple[str, str], Change] = {}
-    for change in controls.audit():  # the newest first
-        key = (change.kind, change.id)
-        if change.kind not in _KINDS or change.outcome != "accepted":
-            continue
-        if change.at > at_ms:
-            later[key] = change
-        else:
-            latest.setdefault(key, change)
-    past = Controls()
-    for change in latest.values():
-        past.take(_record(change, change.new, change.version))
-    for key, change in later.items():
-        # Its first known version came later, over one that is not kept.
-        if key not in latest and change.old is not None:
-            past.take(_record(change, change.old, max(change.version - 1, 1)))
-    return past
+    from streams.explain.setup import Setup
+    from streams.life import Policy
 
 
-def changed(rule: Rule, now: Controls, then: Controls, at_ms: float) -> str:
-    """Who had changed a rule, or its threshold, by `at_ms`, and who has since; empty where nobody has."""
-    said: list[str] = []
-    for kind in ("rule", "threshold"):
-        for name in dict.fromkeys(n for n in (rule.name, rule.pair) if n):
-            before, latest = then.current(kind, name), now.current(kind, name)
-            what = "" if kind == "rule" else "its threshold "
-            if before is not None and not before.deleted:
-                said.append(f"{what}changed by {before.actor} at {clock(before.at, at_ms)}")
-            if latest is not None and latest.at > at_ms:
-                done = "taken out" if latest.deleted else "changed"
-                said.append(f"{what}{done} since by {latest.actor} at {clock(latest.at, at_ms)}")
-    return "; ".join(said)
+class Past:
+    """The rules and targets in force at any time: the file's, with what had been changed by then."""
+
+    def __init__(self, setup: Setup, changes: Changes) -> None:
+        self.setup, self.changes = setup, changes
+        self._times = sorted({at for at, _ in changes.between(-float("inf"), float("inf"), KINDS)})
+        self._terms: dict[int, Terms] = {}
+
+    def terms(self, at_ms: float) -> Terms:
+        """What an alert's life went by then."""
+        number = bisect.bisect_right(self._times, at_ms)
+        if number not in self._terms:
+            made = Terms(self.setup.targets, self.setup.rules, self.setup.defaults)
+            for record in self.changes.standing(at_ms, KINDS):
+                made.take(record)
+            made.refresh()
+            self._terms[number] = made
+        return self._terms[number]
+
+    def policies(self, rule: str, from_ms: float, to_ms: float) -> list[tuple[float, Policy | None]]:
+        """A rule's terms at one time, and each time from which on they were others, up to another."""
+        found = [(from_ms, self.terms(from_ms).policies.get(rule))]
+        for at in self._times[bisect.bisect_right(self._times, from_ms) : bisect.bisect_right(self._times, to_ms)]:
+            policy = self.terms(at).policies.get(rule)
+            if policy != found[-1][1]:
+                found.append((at, policy))
+        return found
 
 
-def _record(change: Change, body: dict[str, object] | None, version: int) -> Control:
-    return Control(
-        kind=change.kind,
-        id=change.id,
-        version=version,
-        deleted=body is None,
-        actor=change.actor,
-        at=change.at,
-        body=orjson.dumps(body if body is not None else {}).decode(),
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """A rule as it stood: its version, 0 for the file's; who had set it, and when; that and what came since in words.
+
+    Nothing is said of a rule that nobody has ever changed at run time.
+    """
+
+    version: int = 0
+    by: str = ""
+    at: float | None = None
+    said: str = ""
+
+
+def stood(names: Iterable[str], changes: Changes, at_ms: float, version: int | None = None) -> Stood:
+    """How the rule with these names, its own and its pair's, stood at a time; where `version` is known, as that one."""
+    known = [n for n in dict.fromkeys(names) if n]
+    own = [c for n in known for c in changes.history("rule", n)]
+    thresholds = [c for n in known for c in changes.history("threshold", n)]
+    before = [c for c in own if (c[0] <= at_ms if version is None else c[1].version <= version)]
+    latest = before[-1][1] if before else None
+    said = [_set(before[-1], at_ms)] if before else [_unset(known, changes, at_ms)] if own else []
+    lately = [c for c in thresholds if c[0] <= at_ms]
+    if lately:
+        said.append(f"its threshold {_done(lately[-1], at_ms)}")
+    said += _since([c for c in own if c not in before], "it was", at_ms)
+    said += _since([c for c in thresholds if c[0] > at_ms], "its threshold was", at_ms)
+    text = "; ".join(s for s in said if s)
+    if latest is None or latest.new is None:
+        return Stood(version=version or 0, said=text)
+    return Stood(latest.version, latest.actor, before[-1][0], text)
+
+
+def _set(change: tuple[float, Change], near: float) -> str:
+    return f"version {change[1].version}, {_done(change, near)}"
+
+
+def _done(change: tuple[float, Change], near: float) -> str:
+    """What was done, by whom, when, and why."""
+    at, what = change
+    note = f', "{what.note}"' if what.note else ""
+    return f"{did(what)} by {what.actor} at {clock(at, near)}{note}"
+
+
+def _unset(names: Collection[str], changes: Changes, at_ms: float) -> str:
+    """What a rule was before its first known change."""
+    gap = next((g for g in changes.gaps if g.kind == "rule" and g.id in names and g.at > at_ms), None)
+    if gap is not None:
+        return f"what it was then is not known for certain: {gap.why}"
+    return "as the file had it"
+
+
+def _since(later: Sequence[tuple[float, Change]], was: str, near: float) -> list[str]:
+    if not later:
+        return []
+    more = f", and changed {len(later) - 1} more time{'s' * (len(later) > 2)} since" if len(later) > 1 else ""
+    return [f"{was} changed since: version {later[0][1].version}, {_done(later[0], near)}{more}"]
+
+
+def moments(
+    changes: Changes, rules: Collection[str], target: str, labels: Mapping[str, str], from_ms: float, to_ms: float
+) -> list[Moment]:
+    """What was changed from one time to another of these rules, and of what keeps alerts of these labels quiet."""
+    return [
+        Moment(
+            at=at,
+            what="control",
+            said=f"{change.kind} {change.id}: {_done((at, change), at)} (version {change.version})",
+            facts={n: getattr(change, n) for n in ("kind", "id", "version", "actor", "note", "old", "new")},
+        )
+        for at, change in changes.between(from_ms, to_ms)
+        if _is_about(change, rules, target, labels)
+    ]
+
+
+def _is_about(change: Change, rules: Collection[str], target: str, labels: Mapping[str, str]) -> bool:
+    if change.kind in ("rule", "threshold"):
+        return change.id in rules or any(isinstance(b, Rule) and matches(b.match, labels) for b in _bodies(change))
+    if change.kind == "target":
+        return change.id == target
+    return any(
+        (isinstance(b, Silence) and b.hits(labels)) or (isinstance(b, Window) and b.hits(target, labels))
+        for b in _bodies(change)
     )
+
+
+def _bodies(change: Change) -> Iterator[Any]:
+    """What was there before and after, as far as it can be read."""
+    for body in (change.old, change.new):
+        if body is not None:
+            try:
+                yield parse_body(change.kind, change.id, body)
+            except BodyError:
+                continue

@@ -10,6 +10,7 @@ from streams.composites import is_composite
 from streams.explain import deliveries, words
 from streams.explain.alert import decisions
 from streams.explain.model import Moment, RuleStory, Source, TargetStory
+from streams.explain.past import Stood
 from streams.explain.routes import first_wrong
 from streams.explain.words import clock, span
 from streams.kernel.kinds import TIMED
@@ -31,9 +32,10 @@ _LATELY_MS = 3_600_000.0
 
 @dataclass(slots=True)
 class Asked:
-    """What is known of `target` at `at`: rules in force then with their versions, its episodes, its samples.
+    """What is known of `target` at `at`: rules in force then and how each stood, its episodes, its samples.
 
-    `episodes` are those that began up to then, the last of each rule, cut there; `later` those of the minutes after.
+    `changes` are those of about that time, of its rules and of what may keep it quiet. `episodes` are those that began
+    up to then, the last of each rule, cut there; `later` those of the minutes after.
     """
 
     target: str
@@ -42,19 +44,19 @@ class Asked:
     configured: bool
     accept: bool
     rules: Sequence[Rule]
-    versions: Mapping[str, int]
-    changed: Mapping[str, str]
+    stood: Mapping[str, Stood]
     episodes: Mapping[str, Episode]
     later: Sequence[Episode]
     looking: Looking | None
     source: Source
     notes: list[str] = field(default_factory=list)
+    changes: Sequence[Moment] = ()
 
 
 def story(asked: Asked) -> TargetStory:
     """All of it."""
     looking = asked.looking
-    seen = {s.rule: s for s in looking.seen() or ()} if looking is not None else {}
+    seen = {s.rule: s for s in looking.seen(asked.at) or ()} if looking is not None else {}
     status, since, failures = looking.status() if looking is not None else ("unknown", None, 0)
     rules = [_rule(asked, number, rule, seen.get(number)) for number, rule in enumerate(asked.rules)]
     # What had gone furthest, then what holds, then the others; last what does not apply.
@@ -62,6 +64,9 @@ def story(asked: Asked) -> TargetStory:
     told, answer = _answer(asked, rules)
     lately = [e for e in asked.episodes.values() if e.last.at > asked.at - _LATELY_MS or e.active]
     moments = [m for e in [*lately, *asked.later] for m in _moments(e, asked.at)]
+    for change in asked.changes:
+        change.facts["after"] = change.at > asked.at
+        moments.append(change)
     return TargetStory(
         target=asked.target,
         at=asked.at,
@@ -90,13 +95,16 @@ def _moments(episode: Episode, at: float) -> list[Moment]:
 
 
 def _rule(asked: Asked, number: int, rule: Rule, seen: Seen | None) -> RuleStory:
+    stood = asked.stood.get(rule.name, Stood())
     story = RuleStory(
         rule=rule.name,
         severity=rule.severity,
         applies=True,
         said="",
-        version=asked.versions.get(rule.name, 0),
-        changed=asked.changed.get(rule.name, ""),
+        version=stood.version,
+        set_by=stood.by,
+        set_at=stood.at,
+        changed=stood.said,
     )
     wrong = first_wrong(rule.match, asked.labels)
     if wrong is not None:

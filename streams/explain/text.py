@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streams.explain.model import Moment, RuleStory, Sample
 
 _TIMES = frozenset(
-    {"at", "began", "fired", "resolved", "status_since", "first_at", "last_at", "received", "time", "until"}
+    {"at", "began", "fired", "resolved", "status_since", "first_at", "last_at", "received", "time", "until", "set_at"}
 )
 
 
@@ -47,6 +47,8 @@ def in_words(story: AlertStory | TargetStory) -> str:
 def _alert(story: AlertStory) -> Iterator[str]:
     yield ""
     yield f"alert {story.alert}: {story.rule} on {story.target}, {story.severity}, {story.state} (times are UTC)"
+    if story.changed:
+        yield f"its rule was {story.changed}"
     if story.conditions:
         yield "what it saw when it began:"
         for condition in story.conditions:
@@ -111,11 +113,10 @@ def _rules(rules: list[RuleStory]) -> Iterator[str]:
 
 
 def _rule(rule: RuleStory) -> Iterator[str]:
-    version = f", version {rule.version}" if rule.version else ""
-    yield f"  {_mark(rule.holds)} {rule.rule} ({rule.severity}{version}): {rule.expression or 'no conditions'}"
+    yield f"  {_mark(rule.holds)} {rule.rule} ({rule.severity}): {rule.expression or 'no conditions'}"
     yield f"      {rule.said}"
     if rule.changed:
-        yield f"      {rule.changed}"
+        yield f"      the rule was {rule.changed}"
     if rule.alert:
         yield f"      alert {rule.alert}: {rule.state}"
 

@@ -15,8 +15,12 @@ from probestream.backtest.picture import ms
 from probestream.backtest.report import as_bytes
 from probestream.backtest.run import Asked, backtest
 from probestream.config import load_text
+from probestream.explaining import setup_of
 from streams.control_checks import Checks
 from streams.control_client import ControlClient
+from streams.explain.ask import explain_alert, explain_target
+from streams.explain.log import Log
+from streams.explain.text import in_words
 from streams.topics import ALERTS
 from streams.units import now_ms
 from tests.acceptance.test_backtest import lived, steps
@@ -155,10 +159,57 @@ async def test_the_rules_in_force_find_what_did_fire_though_they_were_changed(ka
         ("silence", 2, "bob", "taken out"),
         ("rule", 2, "eve", "taken out"),
         ("rule", 3, "ada", "set"),
-        ("threshold", 1, "eve", "set"),
+        ("threshold", 1, "eve", "set to value 2000.0"),
     ]  # fmt: skip
     assert [w for w in told["warnings"] if w["code"] == "unknown-before"] == []
     # By the file's rules alone others fire: at 100 all the time, so mail a sample earlier, under another id.
     file = await asyncio.to_thread(replay, "rules.yaml")
     assert {a["threshold"] for a in file["alerts"] if a["rule"] == "slow"} == {100.0}
     assert [a["target"] for a in file["alerts"] if a["id"] not in real and a["rule"] == "slow"][-1] == "mail"
+
+
+async def test_an_explanation_has_the_rule_as_it_stood_then(kafka, compiled, caplog):
+    """Of each time the threshold that was in force, its version, who had set it, and that it was changed since."""
+    config = load_text(CONFIG.format(bootstrap=kafka.bootstrap, prefix=kafka.prefix))
+    moments = await a_day(config, caplog)
+    setup, client = setup_of(config), ControlClient(config.kafka, "test")
+    controls = await client.refresh()
+    await client.close()
+    async with Log(config.kafka) as log:
+
+        async def rule(target: str, moment: str):
+            story = await explain_target(log, controls, setup, target, moments[moment])
+            return next((r for r in story.rules if r.rule == "slow"), None), story
+
+        shop, _ = await rule("shop", "as the file has it")
+        assert (shop.version, shop.set_by, shop.holds) == (0, "", True)
+        assert "latency was 200 ms (> 100 ms)" in shop.said
+        assert shop.changed.startswith("as the file had it; it was changed since: version 1, set by ada at ")
+        shop, story = await rule("shop", "300")
+        assert (shop.version, shop.set_by, shop.holds) == (1, "ada", False)
+        assert "latency was 200 ms, needs > 300 ms" in shop.said
+        before = [m.said for m in story.timeline if m.what == "control" and not m.facts["after"]]
+        assert len(before) == 1
+        assert before[0].startswith("rule slow: set by ada at ")
+        gone, story = await rule("wiki", "taken out")
+        assert gone is None
+        assert any("rule slow: taken out by eve at " in m.said for m in story.timeline)
+        wiki, _ = await rule("wiki", "500")
+        assert (wiki.version, wiki.state) == (3, "snoozed")
+        assert "latency was 1000 ms (> 500 ms)" in wiki.said
+        mail, _ = await rule("mail", "2000")
+        assert "needs > 2000 ms" in mail.said
+        assert "its threshold set to value 2000.0 by eve at " in mail.changed
+        alerts = [a for a in await log.alerts((), ["shop", "blog", "wiki", "mail"]) if a.number == 1]
+        told = {a.target: await explain_alert(log, controls, setup, a.id, now_ms()) for a in alerts if a.rule == "slow"}
+    assert {t: (s.version, s.set_by) for t, s in told.items()} == {
+        "shop": (0, ""), "blog": (1, "ada"), "wiki": (3, "ada"), "mail": (3, "ada"),
+    }  # fmt: skip
+    text = in_words(told["blog"])
+    assert "its rule was version 1, set by ada at " in text
+    assert "it was changed since: version 2, taken out by eve at " in text
+    order = [m.said for m in told["blog"].timeline if m.what in ("control", "decision")]
+    assert [next(w for w in ("silence s1: set", "silence s1: taken out", "suppressed", "firing", "resolved", "rule slow")
+                 if said.startswith(w)) for said in order] == [
+        "firing", "silence s1: set", "suppressed", "silence s1: taken out", "firing", "rule slow", "resolved",
+    ]  # fmt: skip

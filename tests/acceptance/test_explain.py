@@ -284,5 +284,6 @@ async def test_an_alert_that_is_no_longer_on_the_log_is_read_from_the_history(sy
         assert (await g.get("/api/v1/explain?alert=feed0124", 404))["error"]["code"] == "unknown_alert"
     assert story["told"]
     assert story["answer"].startswith("shop was paged to web by webhook at ")
-    assert [m["what"] for m in story["timeline"]] == ["decision", "delivery"]
+    # It fires still, so the silence of the test above, which hits it too, is part of its story.
+    assert [m["what"] for m in story["timeline"] if m["what"] != "control"] == ["decision", "delivery"]
     assert "the findings are no longer on the log: values are those that the alert itself has kept" in story["notes"]

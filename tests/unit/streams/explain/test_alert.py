@@ -9,11 +9,12 @@ import pytest
 
 from schemas import Control, Notification, SampleBatch
 from streams.causes import DependencySettings
+from streams.changes import Changes
 from streams.control import Controls
 from streams.dependencies import Dependencies
 from streams.explain import alert as of_alert
-from streams.explain.ask import terms_at
 from streams.explain.episode import Episode, told_before
+from streams.explain.past import Past
 from streams.explain.quiet import Who
 from streams.explain.setup import Setup
 from streams.explain.text import as_json, in_words
@@ -108,11 +109,11 @@ class Story:
         mine, every = self.of(rule, which), {}
         for a in self.replay.transitions:
             every.setdefault(a.id, []).append(a)
-        terms, _ = terms_at(self.setup, self.controls, mine[0].at)
+        changes = Changes(self.controls)
         return Episode(
             mine,
-            terms.policies.get(rule),
-            Who(self.controls, self.setup, every),
+            Past(self.setup, changes).policies(rule, mine[0].at, mine[-1].at),
+            Who(changes, self.setup, every),
             steps=self.told(mine) if steps is None else steps,
             told_before=told_before(self.replay.transitions, mine[0]),
         )
@@ -281,7 +282,7 @@ def test_what_is_no_longer_there_is_noted():
     """Transitions, findings and rules that are gone are told of, not guessed at."""
     told = Story(DOWN).samples(1, False, False).samples(5, True)
     episode = told.episode("down")
-    cut = Episode(episode.transitions[1:], None, episode.who)
+    cut = Episode(episode.transitions[1:], [], episode.who)
     story = of_alert.story(cut, [], told.setup, told.now)
     assert [n.split(":")[0] for n in story.notes] == [
         "its first 1 transitions are no longer on the log", "rule down is no more",

@@ -1,82 +1,81 @@
-"""The control topic as it stood."""
+"""What was in force at a time, who had set it, and what has been changed since."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import orjson
-
-from schemas import Control
-from streams.control import Change, Controls
-from streams.explain.past import changed, controls_at
+from streams.changes import FILE_UNKNOWN, Changes
+from streams.explain.past import Past, moments, stood
+from streams.explain.setup import Setup
 from streams.rules import Rule
+from tests.kit.changes import change, written
 
 SLOW = {"name": "slow", "metric": "latency", "value": 100.0}
+FAST = SLOW | {"value": 50.0}
 
 
-def written(*changes: Change) -> Controls:
-    """The topic after these changes, as its client writes them: the record, and the record of history."""
-    controls = Controls()
-    for change in changes:
-        body = change.new if change.new is not None else {}
-        for record in (
-            Control(
-                kind=change.kind, id=change.id, version=change.version, deleted=change.new is None,
-                actor=change.actor, at=change.at, body=orjson.dumps(body).decode(),
-            ),
-            Control(
-                kind="audit", id=f"{change.kind}/{change.id}/{change.version}", version=1, actor=change.actor,
-                at=change.at, body=orjson.dumps(change.body()).decode(),
-            ),
-        ):  # fmt: skip
-            assert controls.take(record) is None
-    return controls
-
-
-def change(version: int, at: float, new: dict | None, old: dict | None = None) -> Change:
-    return Change(
-        kind="rule", id="slow", version=version, actor="ada", at=at, outcome="accepted", old=old, new=new
-    )  # fmt: skip
-
-
-def test_a_time_between_two_changes_has_the_first():
-    """What was changed later is taken back, also a deletion; before the first change there is nothing."""
-    faster = SLOW | {"value": 50.0}
-    controls = written(change(1, 10.0, SLOW), change(2, 20.0, faster, SLOW), change(3, 30.0, None, faster))
-    values = {at: controls_at(controls, at).value("rule", "slow") for at in (5.0, 10.0, 19.0, 20.0, 29.0, 30.0, 99.0)}
-    assert {at: v and v.value for at, v in values.items()} == {
-        5.0: None, 10.0: 100.0, 19.0: 100.0, 20.0: 50.0, 29.0: 50.0, 30.0: None, 99.0: None,
+def test_a_rule_as_it_stood_has_its_version_and_who_set_it():
+    """Before any change it was as the file had it; each time says what was in force, and what came since."""
+    changes = Changes(written(change(1, 10_000.0, SLOW, note="launch"), change(2, 20_000.0, FAST, SLOW, actor="eve")))
+    told = {at: stood(("slow", ""), changes, at) for at in (5_000.0, 15_000.0, 25_000.0)}
+    assert {at: (s.version, s.by, s.at) for at, s in told.items()} == {
+        5_000.0: (0, "", None), 15_000.0: (1, "ada", 10_000.0), 25_000.0: (2, "eve", 20_000.0),
     }  # fmt: skip
-    assert controls_at(controls, 99.0).current("rule", "slow").deleted
-    assert controls_at(controls, 25.0).version("rule", "slow") == 2
+    assert {at: s.said for at, s in told.items()} == {
+        5_000.0: 'as the file had it; it was changed since: version 1, set by ada at 00:00:10, "launch", and changed 1 '
+        "more time since",
+        15_000.0: 'version 1, set by ada at 00:00:10, "launch"; it was changed since: version 2, value 100.0 → 50.0 by '
+        "eve at 00:00:20",
+        25_000.0: "version 2, value 100.0 → 50.0 by eve at 00:00:20",
+    }
+    assert stood(("other",), changes, 25_000.0).said == ""
 
 
-def test_what_a_change_replaced_is_known_though_its_own_record_is_gone():
-    """Of a history that was cut short, the oldest change that is kept says what was there before it."""
-    controls = written(change(7, 20.0, SLOW | {"value": 50.0}, SLOW))
-    assert controls_at(controls, 10.0).value("rule", "slow").value == 100.0
+def test_the_version_that_decided_counts_though_the_clock_says_otherwise():
+    """An alert knows the version of its rule: hops hear of a change some moments after each other."""
+    changes = Changes(written(change(1, 10_000.0, SLOW), change(2, 20_000.0, FAST, SLOW)))
+    assert stood(("slow",), changes, 20_050.0, version=1).version == 1
 
 
-def test_refused_changes_are_no_past():
-    """Only what was accepted was ever in force."""
-    refused = replace(change(2, 15.0, SLOW | {"value": 1.0}), outcome="conflict")
-    controls = written(change(1, 10.0, SLOW))
-    controls.take(
-        Control(
-            kind="audit", id="refused/1", version=1, actor="bob", at=15.0, body=orjson.dumps(refused.body()).decode()
+def test_thresholds_are_told_beside_the_rule():
+    """A threshold of the pair counts for each of the two; what was not known is said to be so."""
+    changes = Changes(
+        written(
+            change(1, 10_000.0, {"critical": 900.0}, kind="threshold"),
+            change(1, 30_000.0, FAST, actor="file", message=FILE_UNKNOWN),
         )
     )
-    assert controls_at(controls, 16.0).value("rule", "slow").value == 100.0
+    assert stood(("slow:critical", "slow"), changes, 20_000.0).said == (
+        f"what it was then is not known for certain: {FILE_UNKNOWN}; its threshold set to critical 900.0 by ada at "
+        "00:00:10; it was changed since: version 1, set by file at 00:00:30"
+    )
 
 
-def test_who_changed_a_rule_before_and_since_is_told():
-    """Both the change that was in force and the one that came later, by whom and when."""
-    controls = written(change(1, 10_000.0, SLOW), change(2, 20_000.0, SLOW | {"value": 50.0}, SLOW))
-    rule = Rule.model_validate(SLOW)
-    told = {at: changed(rule, controls, controls_at(controls, at), at) for at in (5_000.0, 15_000.0, 25_000.0)}
-    assert told == {
-        5_000.0: "changed since by ada at 00:00:20",
-        15_000.0: "changed by ada at 00:00:10; changed since by ada at 00:00:20",
-        25_000.0: "changed by ada at 00:00:20",
-    }
-    assert changed(Rule.model_validate(SLOW | {"name": "other"}), controls, controls, 25_000.0) == ""
+def test_the_terms_of_an_alert_change_with_its_rule():
+    """A duration that was edited while it was pending: each time has its own, and there is none after the end."""
+    longer = SLOW | {"for": "5m"}
+    changes = Changes(written(change(1, 10.0, longer), change(2, 20.0, None, longer)))
+    past = Past(Setup(rules=(Rule.model_validate(SLOW),)), changes)
+    found = [(at, policy and policy.for_ms) for at, policy in past.policies("slow", 5.0, 30.0)]
+    assert found == [(5.0, 0.0), (10.0, 300_000.0), (20.0, None)]
+    assert past.terms(15.0) is past.terms(19.0)
+
+
+def test_changes_of_the_time_are_moments_where_they_are_about_the_target():
+    """Its rules, by name or by matchers, and silences and windows that hit it; nothing of others."""
+    silence = {"matchers": ["team=web"], "starts": 1.0, "ends": 99.0}
+    db = {"name": "d", "metric": "latency", "value": 1, "match": ['team="db"']}
+    changes = Changes(
+        written(
+            change(1, 10.0, SLOW),
+            change(1, 20.0, silence, kind="silence", id="s1"),
+            change(1, 30.0, silence | {"matchers": ["team=db"]}, kind="silence", id="s2"),
+            change(1, 40.0, db, id="d"),
+            change(1, 50.0, {"name": "api", "kind": "http"}, kind="target", id="api"),
+            change(2, 60.0, FAST, SLOW),
+        )
+    )
+    found = moments(changes, {"slow"}, "api", {"team": "web", "target": "api"}, 5.0, 55.0)
+    assert [(m.at, m.what, m.said) for m in found] == [
+        (10.0, "control", "rule slow: set by ada at 00:00:00 (version 1)"),
+        (20.0, "control", "silence s1: set by ada at 00:00:00 (version 1)"),
+        (50.0, "control", "target api: set by ada at 00:00:00 (version 1)"),
+    ]

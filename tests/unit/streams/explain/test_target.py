@@ -29,7 +29,7 @@ def asked(log: Log, *rules: dict, episodes=(), later=(), configured=True, accept
     source = Source(topic="samples", partition=0, first_at=float(log.records[0].time) if log.records else None)
     return Asked(
         target="api", at=float(log.now), labels=API, configured=configured, accept=accept, rules=judged,
-        versions={r.name: 0 for r in judged}, changed={}, episodes={e.first.rule: e for e in episodes}, later=list(later),
+        stood={}, episodes={e.first.rule: e for e in episodes}, later=list(later),
         looking=looking, source=source, notes=list(notes),
     )  # fmt: skip
 
