@@ -153,9 +153,9 @@ class ControlClient:
                 topic = self._tp.topic
                 for key, value in [*((_key(r), encode(r)) for r in records), *self._outdated(records)]:
                     sends.append(await producer.send(topic, value, key=key, partition=0))
-                await asyncio.gather(*sends)
+                last = max(sent.offset for sent in await asyncio.gather(*sends))
                 await producer.commit_transaction()
-                await self._read()
+                await self._read(past=last)
         finally:
             await close(producer)
             await asyncio.gather(*sends, return_exceptions=True)  # of one that was shut out, nobody else asks
@@ -241,8 +241,11 @@ class ControlClient:
         keys += self.controls.over(_PASSING, before)
         return [(k.encode(), None) for k in keys[:_PRUNE_AT_ONCE]]
 
-    async def _read(self) -> None:
-        """Fold everything up to the end of the log as it is now."""
+    async def _read(self, past: int = -1) -> None:
+        """Fold everything up to the end of the log as it is now, and past an offset of a committed transaction.
+
+        A commit is answered before its marker is written, and until then the log seems to end before its records.
+        """
         if self._consumer is None:
             consumer = AIOKafkaConsumer(**consumer_options(self.kafka, f"{self.name}-reader"))
             try:
@@ -254,7 +257,7 @@ class ControlClient:
                 await close(consumer)
                 raise
             self._consumer, self.controls = consumer, Controls()
-        end = (await asyncio.wait_for(self._consumer.end_offsets([self._tp]), 10.0))[self._tp]
+        end = max(past + 1, (await asyncio.wait_for(self._consumer.end_offsets([self._tp]), 10.0))[self._tp])
         async with asyncio.timeout(10.0):
             while await self._consumer.position(self._tp) < end:
                 for messages in (await self._consumer.getmany(timeout_ms=200)).values():

@@ -7,18 +7,19 @@ import json
 from itertools import pairwise
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import Control, encode
 from streams.control import Controls
 from streams.control_bodies import BodyError
 from streams.control_client import Accepted, Conflict, ControlClient, Edit, fold
-from streams.kafka import close, producer_options
+from streams.kafka import close, consumer_options, producer_options
 from streams.rules import Rule
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
 from tests.kit.reader import everything, reading
 from tests.kit.records import writer
+from tests.kit.role import until
 
 SLOW = {"name": "slow", "metric": "latency", "value": 100}
 
@@ -154,6 +155,31 @@ async def test_readers_pass_over_what_breaks_the_rules(kafka, client):
     assert controls.current("silence", "s1").actor == "ada"
     assert list(controls.live("silence")) == ["s1"]
     assert (await client.change("silence", "s1", None, 1, "bob")).version == 2
+
+
+async def test_a_writer_knows_its_own_change(kafka, client):
+    """Once it is told that a change is made it has read it, also where the log's readable end comes later."""
+    stranger = AIOKafkaProducer(**producer_options(kafka, "stranger"), transactional_id=f"{kafka.prefix}stranger")
+    await stranger.start()
+    try:
+        await stranger.begin_transaction()  # nobody reads past what it writes until it ends
+        await (await stranger.send(full_name(kafka, CONTROL), b"junk", key=b"x", partition=0))
+        change = asyncio.create_task(client.change("rule", "slow", SLOW, 0, "ada"))
+        await until(lambda: _written(kafka, 4))  # the stranger's record, the change, its history, and its commit
+        await asyncio.wait({change}, timeout=0.3)
+        await stranger.abort_transaction()
+        await change
+        assert client.controls.version("rule", "slow") == 1
+    finally:
+        await close(stranger)
+
+
+async def _written(kafka, offset) -> bool:
+    """Whether the topic reaches so far, committed or not."""
+    options = consumer_options(kafka, "test") | {"isolation_level": "read_uncommitted"}
+    async with AIOKafkaConsumer(**options) as consumer:
+        tp = TopicPartition(full_name(kafka, CONTROL), 0)
+        return (await consumer.end_offsets([tp]))[tp] >= offset
 
 
 async def test_a_writer_that_dies_in_the_middle_leaves_nothing(kafka, client, other):
