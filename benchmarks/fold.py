@@ -19,7 +19,8 @@ from benchmarks.common import finish, options
 from benchmarks.reference import work
 from benchmarks.reference.content import Writer, _records
 from streams.admission import Admission
-from streams.fold import Fold, Record
+from streams.fold import Fold
+from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 from streams.warm import warm

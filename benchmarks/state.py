@@ -34,10 +34,11 @@ from probestream.broker.process import running
 from probestream.data import DataFolder
 from streams import blocks
 from streams.admission import Admission
-from streams.fold import Fold, Record
+from streams.fold import Fold
 from streams.kafka import KafkaSettings
 from streams.kernel import panes, state
 from streams.kernel.sketch_cells import CHUNK, FREED, USED
+from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 from streams.topics import create_topics

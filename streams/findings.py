@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import Finding
 from streams.rules.describe import describe
+from streams.seeing import held
 
 if TYPE_CHECKING:
-    from streams.fold import Change, Fold
+    from streams.fold import Fold
+    from streams.outcome import Change
 
 _HOLDS = (False, True, None)
 
@@ -50,8 +52,8 @@ def ceased(old: Fold, fresh: Fold) -> list[Change]:
 
     It is told at once: the rule may be back before those who read findings have noticed that it was gone.
     """
-    holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in fresh.held()}
-    return [replace(c, holds=False) for c in old.held() if (old.name_of(c.target), old.rules[c.rule].name) not in holds]
+    holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in held(fresh)}
+    return [replace(c, holds=False) for c in held(old) if (old.name_of(c.target), old.rules[c.rule].name) not in holds]
 
 
 def _condition(fold: Fold, c: int, seen: tuple[float, float, int]) -> dict[str, Any]:

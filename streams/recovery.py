@@ -27,6 +27,8 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types import TP
 
+from streams.fetched import by_the_batch
+
 _TURNS_TO_LET_GO = 100
 _PATIENCE_S = 15.0
 _LOOK_EVERY_S = 0.1
@@ -36,9 +38,10 @@ Restored = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
 @dataclass(slots=True)
 class Bundle:
-    """Records of one partition that were fetched together, handed on as one: `value` is the list of them.
+    """Records of one partition that were fetched together, handed on as one: `value` is the list of their batches.
 
-    What Faust does for each message takes longer than a sample takes us; it has the last record's place.
+    What Faust does for each message takes longer than a sample takes us; it has the last record's place. `value` is
+    for `streams.fetched.columns`.
     """
 
     topic: str
@@ -77,6 +80,8 @@ class Fetches:
 
     async def _watched(self, *args: Any, **more: Any) -> Any:
         self._idle.clear()
+        if self.bundles:
+            by_the_batch(self.consumer._thread._ensure_consumer()._fetcher, self.bundles)  # noqa: SLF001
         try:
             found = await self._fetch(*args, **more)
             if self.bundles and found:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from schemas import SampleBatch, encode
-from streams import blocks
+from streams import blocks, seeing
 from streams.admission import Admission
-from streams.fold import Fold, Record
+from streams.fold import Fold
 from streams.kernel import judge, panes, state
+from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 
@@ -30,8 +31,8 @@ def warm() -> float:
     one.take([Record(0, 0, encode(batch))])
     blocks.load(fold(), dict(blocks.dump(one, everything=True)))
     one.take([Record(1, 3_600_000 * 24 * 10, b"")])
-    one.held()
-    one.see("a")
+    seeing.held(one)
+    seeing.see(one, "a")
     head = int(one.state.clock[state.HEAD])
     panes.sums(one.state.ring, 0, 0, 30, head)
     judge.normal(one.state, 0)

@@ -10,19 +10,20 @@ from schemas import DeadLetter, DecodeError, SampleBatch, decode, encode
 from streams.samples import some_of
 
 if TYPE_CHECKING:
-    from streams.fold import Refused
+    from streams.outcome import Refused
 
 
-def letter(refused: Refused, topic: str, partition: int, message: Any) -> DeadLetter:
-    """The dead letter of samples that were refused, which came in the Kafka `message`."""
+def letter(refused: Refused, topic: str, partition: int, message: Any | None) -> DeadLetter:
+    """The dead letter of samples that were refused, which came in the Kafka `message`, where that can be read."""
     record, rows = refused.record, refused.rows
     value = record.value
     if rows is not None:
         # A text that is no UTF-8 keeps fastavro from reading the batch; then the letter is all of it.
         with contextlib.suppress(DecodeError):
             value = encode(some_of(decode(record.value, SampleBatch), rows))
+    key, headers = (None, ()) if message is None else (message.key, message.headers)
     return dead_letter(
-        Source(topic, partition, record.offset, message.key, value, message.headers),
+        Source(topic, partition, record.offset, key, value, headers),
         hop="detect",
         reason=refused.refusal.reason,
         error=refused.refusal.message,

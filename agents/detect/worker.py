@@ -15,6 +15,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from aiokafka import AIOKafkaProducer
 
 from agents import crash
@@ -23,16 +24,17 @@ from agents.detect.store import Store
 from agents.detect.terms import terms_of
 from agents.holes import check_hole
 from schemas import Record, SampleBatch, encode
-from streams import blocks
-from streams import fold as folding
+from streams import blocks, fetched
 from streams.admission import Admission
 from streams.findings import ceased
-from streams.fold import Fold, Limits
+from streams.fold import Fold
 from streams.groups import finding_key
 from streams.kafka import KafkaSettings, close, producer_options
 from streams.kernel import state
 from streams.partition import partition_of
+from streams.partition_state import Limits
 from streams.rules.compile import compile_rules
+from streams.seeing import held
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
 
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 
     from agents.detect.settings import DetectSettings
     from agents.probe.settings import Target
-    from streams.fold import Change
+    from streams.outcome import Change
+    from streams.records import Records
     from streams.rules import Rule
 
 log = logging.getLogger("probestream.detect")
@@ -208,22 +211,22 @@ class Worker:
         bundle = event.message
         began, at = self._assignment, 0
         self._read_at[bundle.partition] = time.monotonic()
-        while at < len(bundle.value):
+        records = fetched.columns(bundle.value)
+        while True:
             # Anew at each turn: other rules may have come, and with them another fold.
             fold = self.folds.get(bundle.partition)
             if fold is None or began != self._assignment:
                 return  # of a partition that was just given up; whoever has it next reads it
-            end, size, until = at, 0, bundle.value[at].timestamp + _PIECE_MS
-            while end < len(bundle.value) and size < _PIECE_BYTES and bundle.value[end].timestamp <= until:
-                size += len(bundle.value[end].value or b"") + 1
-                end += 1
-            messages = [m for m in bundle.value[at:end] if m.offset > fold.offset]
-            at = end
-            await self._check_holes(fold.offset, messages)
+            at = max(at, int(np.searchsorted(records.offset, fold.offset, side="right")))
+            if at >= len(records):
+                break
+            piece = _piece(records, at)
+            at += len(piece)
+            await self._check_holes(fold, piece)
             if began != self._assignment:
                 return
             try:
-                self._fold(self.folds[bundle.partition], messages)
+                self._fold(self.folds[bundle.partition], piece, bundle.value)
             except BaseException:
                 self._broken = True  # records half folded must not be stored
                 raise
@@ -234,30 +237,27 @@ class Worker:
         if began == self._assignment:
             self._events.append(event)
 
-    async def _check_holes(self, last: int, messages: list[Any]) -> None:
-        if messages and messages[-1].offset - last == len(messages):
+    async def _check_holes(self, fold: Fold, records: Records) -> None:
+        if int(records.offset[-1]) - fold.offset == len(records):
             return
-        for message in messages:
-            if message.offset > last + 1:
-                await check_hole(self.kafka, self._source, message.partition, last + 1, message.offset)
-            last = message.offset
+        before = np.concatenate([np.array([fold.offset]), records.offset[:-1]])
+        for i in np.flatnonzero(records.offset > before + 1).tolist():
+            await check_hole(self.kafka, self._source, fold.partition, int(before[i]) + 1, int(records.offset[i]))
 
-    def _fold(self, fold: Fold, messages: list[Any]) -> None:
+    def _fold(self, fold: Fold, records: Records, came_as: list[Any]) -> None:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
-        if not messages:
-            return
         now = now_ms()
-        if messages[0].timestamp < now - _PIECE_MS:
+        if records.time[0] < now - _PIECE_MS:
             self._tell_rollups(fold, now)
         before = fold.samples
-        outcome = fold.take([folding.Record(m.offset, m.timestamp, m.value) for m in messages])
+        outcome = fold.take(records)
         metrics.SAMPLES.inc(fold.samples - before)
-        metrics.RECORDS.inc(len(messages))
-        metrics.BYTES.inc(sum(len(m.value or b"") for m in messages))
-        by_offset = {m.offset: m for m in messages} if outcome.refused else {}
+        metrics.RECORDS.inc(len(records))
+        metrics.BYTES.inc(records.size)
+        messages = fetched.messages(came_as, {r.record.offset for r in outcome.refused}) if outcome.refused else {}
         for refused in outcome.refused:
             at = refused.record.offset
-            told = intake.letter(refused, self._source, fold.partition, by_offset[at])
+            told = intake.letter(refused, self._source, fold.partition, messages.get(at))
             log.warning("%s/%d/%d: %.300s", self._source, fold.partition, at, told.error)
             self._tell(DEAD_LETTERS, None, told, 0)
             metrics.REFUSED.labels(told.reason).inc(told.count)
@@ -287,7 +287,7 @@ class Worker:
         for fold in list(self.folds.values()):
             if fold.offset < 0:
                 continue
-            found = fold.held()
+            found = held(fold)
             for at in range(0, len(found), _FINDINGS_AT_ONCE):
                 if self.folds.get(fold.partition) is not fold:
                     break
@@ -380,6 +380,13 @@ class Worker:
     def pause_s(self) -> float:
         """How long to wait before the next commit: longer with a large state, so that they take a tenth of the time."""
         return max(self.settings.commit_every, min(_COMMIT_SHARE * self.commit_cost_s, _LONGEST_PAUSE_S))
+
+
+def _piece(records: Records, at: int) -> Records:
+    """The records from number `at` on that are folded in one go: of a minute, and of some bytes."""
+    size = np.cumsum(records.end[at:] - records.at[at:] + 1)
+    over = (records.time[at:] > records.time[at] + _PIECE_MS) | (size - size[0] >= _PIECE_BYTES)
+    return records.part(at, at + int(over.argmax()) if over.any() else len(records))
 
 
 def _lives(fold: Fold, target: int) -> bool:

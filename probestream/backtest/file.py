@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import fastavro
 
 from probestream.backtest.log import Part
-from streams.fold import Record
+from streams.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

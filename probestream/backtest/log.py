@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.fold import Record
 from streams.kafka import KafkaSettings, client_options, close, consumer_options
+from streams.records import Record
 from streams.topics import SAMPLES, TopicError, full_name
 
 if TYPE_CHECKING:

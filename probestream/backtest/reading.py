@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from probestream.backtest.log import Log, Part
-    from streams.fold import Record
+    from streams.records import Record
     from streams.replay import Found, Terms
 
 _PIECE = 20_000

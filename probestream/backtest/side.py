@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streams.changes import Changes
-from streams.fold import Limits
 from streams.in_force import KINDS as DETECTED
 from streams.in_force import InForce
 from streams.kernel import kinds
+from streams.partition_state import Limits
 from streams.replay import Terms, terms_of
 from streams.rules.compile import compile_rules
 

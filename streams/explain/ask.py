@@ -27,11 +27,11 @@ from streams.explain.past import Past, moments, stood
 from streams.explain.quiet import Who
 from streams.explain.target import SOON_MS, Asked
 from streams.explain.words import clock, listed, span
-from streams.fold import Limits
 from streams.in_force import KINDS
 from streams.kernel import kinds
 from streams.labels import matches
 from streams.partition import partition_of
+from streams.partition_state import Limits
 from streams.replay import Terms as Detecting
 from streams.routing import labels_of
 from streams.rules.compile import compile_rules

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import Alert, DecodeError, Finding, Health, Notification, Record, decode
-from streams.fold import Record as Raw
 from streams.kafka import close, consumer_options
 from streams.partition import partition_of
+from streams.records import Record as Raw
 from streams.topics import ALERTS, FINDINGS, HEALTH, NOTIFICATIONS, SAMPLES, full_name, partitions
 
 if TYPE_CHECKING:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 from schemas import DecodeError, SampleBatch, decode, encode
 from streams.explain.model import Sample
-from streams.fold import Record
 from streams.kernel import panes, state
+from streams.records import Record
 from streams.replay import Detection, Terms
 from streams.rules.words import STATUS_NAMES
+from streams.seeing import see
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from streams.fold import Fold, Refused, Seen
+    from streams.fold import Fold
+    from streams.outcome import Refused, Seen
     from streams.replay import Found
 
 EMPTY = encode(SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[]))
@@ -66,7 +68,7 @@ class Looking:
             self._waiting.append(Record(self.last.offset, self.last.time, EMPTY))
         self._fold()
         self._keep(self._detection.advance(self.partition, at))
-        return self.fold.see(self.target)
+        return see(self.fold, self.target)
 
     def _fold(self) -> None:
         waiting = [r for r in self._waiting if r.offset > self.fold.offset]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from streams.explain.episode import Episode
     from streams.explain.looking import Looking
-    from streams.fold import Seen
+    from streams.outcome import Seen
     from streams.rules import Rule
 
 SOON_MS = 300_000.0

@@ -72,7 +72,7 @@ def fresh(records: int, samples: int, size: int) -> Flat:
 
 
 @inlined
-def _long(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
+def long_at(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """A zigzag variable-length integer at `at`, and where it ends; an end of -1 where it is cut off or too long."""
     value = np.uint64(0)
     shift = np.uint64(0)
@@ -90,7 +90,7 @@ def _long(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
 @inlined
 def _string(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """Start and end of a string's bytes; an end of -1 where there is none."""
-    length, at = _long(data, at, end)
+    length, at = long_at(data, at, end)
     if at < 0 or length < 0 or at + length > end:
         return 0, -1
     return at, at + length
@@ -99,9 +99,9 @@ def _string(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
 @inlined
 def _items(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """Count of an array's first block, 0 for an empty array, and where its items begin."""
-    count, at = _long(data, at, end)
+    count, at = long_at(data, at, end)
     if at >= 0 and count < 0:
-        _, at = _long(data, at, end)
+        _, at = long_at(data, at, end)
         count = -count
     # Of the least number there is no positive one.
     return (count, at) if count >= 0 else (0, -1)
@@ -138,24 +138,27 @@ def _fixed(data: NDArray[np.uint8], at: int, end: int, n: int, out: NDArray[np.u
 
 
 @lean
-def samples_in(data: NDArray[np.uint8], bounds: NDArray[np.int64], header: NDArray[np.uint8]) -> int:
+def samples_in(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], header: NDArray[np.uint8]
+) -> int:
     """Samples that the records seem to hold, at most as many as their bytes could."""
     total = 0
-    for r in range(len(bounds) - 1):
-        at, end = bounds[r] + len(header), bounds[r + 1]
+    for r in range(len(starts)):
+        at, end = starts[r] + len(header), ends[r]
         _, at = _string(data, at, end)
         if at < 0:
             continue
         count, at = _items(data, at, end)
         if at >= 0:
-            total += min(count, (end - bounds[r]) // 17)
+            total += min(count, (end - starts[r]) // 17)
     return total
 
 
 @lean
 def scan(
     data: NDArray[np.uint8],
-    bounds: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
     since: int,
     header: NDArray[np.uint8],
     most: int,
@@ -165,6 +168,7 @@ def scan(
 ) -> tuple[int, int, int, int]:
     """Read records from number `since` on into `flat`; what ended it (READ at the end), and at which record.
 
+    Record r lies at `starts[r]` to `ends[r]`; one that ends before it starts has no bytes at all.
     NEW_METRIC also tells where the name of a metric that `metrics` lacks begins and ends; after it is added, the same
     record is to be read again. OTHER is a record for fastavro. `most` is how many samples a record may hold.
     """
@@ -172,8 +176,8 @@ def scan(
     sequence, metric_values = flat.sequence.view(np.uint8), flat.metric_values.view(np.uint8)
     samples, columns, values, details = flat.used[0], flat.used[1], flat.used[2], flat.used[3]
     guess = 0
-    for r in range(since, len(bounds) - 1):
-        at, end = bounds[r], bounds[r + 1]
+    for r in range(since, len(starts)):
+        at, end = starts[r], ends[r]
         flat.first[r], flat.column_first[r] = samples, columns
         if end - at < len(header):
             return OTHER, r, 0, 0
@@ -245,7 +249,7 @@ def scan(
         if at < 0 or count > (end - at) // 3:
             return OTHER, r, 0, 0
         for k in range(details, details + count):
-            row, at = _long(data, at, end)
+            row, at = long_at(data, at, end)
             if at < 0 or row < 0 or row >= n:
                 return OTHER, r, 0, 0
             start, at = _string(data, at, end)
@@ -266,4 +270,4 @@ def scan(
         samples, columns, values, details = samples + n, own_columns, own_values, details + count
         flat.used[0], flat.used[1], flat.used[2], flat.used[3] = samples, columns, values, details
         flat.first[r + 1], flat.column_first[r + 1] = samples, columns
-    return READ, len(bounds) - 1, 0, 0
+    return READ, len(starts), 0, 0

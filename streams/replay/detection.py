@@ -17,10 +17,11 @@ import numpy as np
 from streams import blocks
 from streams.admission import Admission, Declared
 from streams.findings import ceased, finding
-from streams.fold import Fold, Limits
+from streams.fold import Fold
 from streams.in_force import InForce
 from streams.kernel import state
 from streams.partition import partition_of
+from streams.partition_state import Limits
 from streams.replay.alerting import Found
 from streams.rules.compile import compile_rules
 from streams.rules.expand import expand
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from schemas import Control
     from streams.alerting import Watched
     from streams.compiled import Conditions
-    from streams.fold import Change, Record, Refused
+    from streams.outcome import Change, Refused
+    from streams.records import Record
     from streams.rules import Rule
 
 _MOST_KEPT = 100

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from schemas import SampleBatch, encode
-from streams.fold import Record
 from streams.in_force import KINDS as DETECTED
 from streams.partition import partition_of
+from streams.records import Record
 from streams.replay.alerting import Alerting, Found
 from streams.replay.detection import Detection, terms_of
 from streams.samples import some_of
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from schemas import Alert, Control
     from streams.alerting import Watched
-    from streams.fold import Limits
     from streams.life import LifeDefaults
+    from streams.partition_state import Limits
     from streams.rules import Rule
     from streams.suppression import Suppressions
 

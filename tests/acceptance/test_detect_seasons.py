@@ -11,8 +11,8 @@ from agents.detect.settings import DetectSettings
 from benchmarks.reference.content import make_topics
 from schemas import SampleBatch, encode
 from streams import blocks
-from streams.fold import Record
 from streams.kafka import producer_options
+from streams.records import Record
 from streams.rules import Rule
 from streams.topics import FINDINGS, SAMPLES, full_name
 from tests.kit import exact, labelled

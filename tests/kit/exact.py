@@ -19,10 +19,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas import Finding, SampleBatch, decode, encode
 from streams import blocks
 from streams.admission import Admission
-from streams.fold import Fold, Limits, Record
+from streams.fold import Fold
 from streams.kafka import KafkaSettings, consumer_options, producer_options
 from streams.kernel import panes, state
 from streams.partition import partition_of
+from streams.partition_state import Limits
+from streams.records import Record
 from streams.rules import Rule, expand
 from streams.rules.compile import compile_rules
 from streams.topics import DETECT_STATE, FINDINGS, SAMPLES, Topic, full_name, partitions

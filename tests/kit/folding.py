@@ -7,8 +7,10 @@ import numpy as np
 from schemas import SampleBatch, encode
 from streams.admission import Admission
 from streams.compiled import Conditions
-from streams.fold import Fold, Limits, Record
+from streams.fold import Fold
 from streams.kernel import kinds
+from streams.partition_state import Limits
+from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 

@@ -15,6 +15,7 @@ import schemas
 from schemas import SampleBatch, encode
 from schemas.codec import HEADER_BYTES
 from streams.kernel import names, scan
+from streams.records import Record, Records
 
 HEADER = np.frombuffer(encode(SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[]))[:HEADER_BYTES], np.uint8)
 _AVSC = Path(schemas.__file__).parent / "avsc" / "sample_batch" / "v1.avsc"
@@ -73,9 +74,9 @@ def read(records, *, known=(), most=1000, strict=False):
     """What the fast reader finds in records read together: for each as `reference`, None where it leaves it."""
     raw = b"".join(records)
     data = np.frombuffer(raw, np.uint8)
-    bounds = np.zeros(len(records) + 1, np.int64)
-    np.cumsum([len(r) for r in records], out=bounds[1:])
-    flat = scan.fresh(len(records), int(scan.samples_in(data, bounds, HEADER)), len(raw))
+    columns = Records.of([Record(i, 0, r) for i, r in enumerate(records)])
+    starts, ends = columns.at, columns.end
+    flat = scan.fresh(len(records), int(scan.samples_in(data, starts, ends, HEADER)), len(raw))
     if strict:
         data, flat = data.view(Strict), scan.Flat(*(a.view(Strict) for a in flat))
     targets, metrics, metric_names = names.fresh(), names.fresh(), []
@@ -83,7 +84,7 @@ def read(records, *, known=(), most=1000, strict=False):
         targets, _ = names.add(targets, name)
     found, at = [], 0
     while at < len(records):
-        ended, stop, start, end = scan.scan(data, bounds, at, HEADER, most, targets, metrics, flat)
+        ended, stop, start, end = scan.scan(data, starts, ends, at, HEADER, most, targets, metrics, flat)
         found += [_samples(raw, flat, r, known, metric_names) for r in range(at, stop)]
         at = stop
         if ended == scan.NEW_METRIC:

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from streams import block_values, blocks
-from streams.fold import Limits
 from streams.kernel import panes
+from streams.partition_state import Limits
 from tests.kit.folding import START, fold, record, rule, told
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]

@@ -10,9 +10,10 @@ import pytest
 
 from streams import blocks
 from streams.admission import Declared
-from streams.fold import Limits
 from streams.kernel import state
+from streams.partition_state import Limits
 from streams.rules import Rule
+from streams.seeing import held
 from tests.kit.folding import START, Log, fold, named, record, rule, tick, told
 from tests.unit.streams.kernel.test_judge import rule_book, stream
 
@@ -201,7 +202,7 @@ def reloaded(before, after, more=(), **how):
 
 
 def holding(one):
-    return {one.conditions.names[c.rule] for c in one.held()}
+    return {one.conditions.names[c.rule] for c in held(one)}
 
 
 DOWN, HOT, ODD = (

@@ -12,10 +12,12 @@ import pytest
 from benchmarks.reference import work
 from schemas import SampleBatch, encode
 from streams.admission import Declared
-from streams.fold import Limits, Record
 from streams.kernel import panes, state
 from streams.partition import partition_of
+from streams.partition_state import Limits
+from streams.records import Record
 from streams.rules import Rule
+from streams.seeing import held
 from tests.kit.folding import START, Log, batch, fold, record, refused, rule, tick, told
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
@@ -402,7 +404,7 @@ def test_silent_target_is_forgotten_and_what_held_is_told():
     assert {gone <= t < gone + HOUR // 10 for *_, t in found} == {True}
     assert (one.targets, one.text) == (1, {})
     assert one.memory.names == ["b"]
-    assert [one.name_of(c.target) for c in one.held()] == ["b"]
+    assert [one.name_of(c.target) for c in held(one)] == ["b"]
 
 
 def test_forgotten_target_that_comes_again_is_a_new_one():
@@ -437,10 +439,10 @@ def test_forgotten_target_that_comes_again_is_a_new_one():
         places = [
             int(f.state.targets.place[f.memory.target_of[f.memory.number[name]], state.MAIN]) for f in (one, other)
         ]
-        for held in ("num",):
+        for kept in ("num",):
             assert (
-                getattr(one.state.series, held)[places[0]].tobytes()
-                == getattr(other.state.series, held)[places[1]].tobytes()
+                getattr(one.state.series, kept)[places[0]].tobytes()
+                == getattr(other.state.series, kept)[places[1]].tobytes()
             )
         ring = [f.state.ring for f in (one, other)]
         assert ring[0].part[:, places[0]].tobytes() == ring[1].part[:, places[1]].tobytes()
@@ -460,20 +462,20 @@ def test_million_names_that_come_and_go_take_the_room_of_those_that_are_there():
     """A million names, each seen once, with a clock that moves: rows are used again and memory does not grow with names."""
     one = fold([rule("down", value=1)], limits=silent_for(2 * HOUR), most=100_000)
     cpu, batches, per = {"cpu": [1.0] * 1000}, 1000, 1000
-    before, told_ceased, held = 0, 0, 0
+    before, told_ceased, began = 0, 0, 0
     for k in range(batches):
         now = START + k * HOUR // 10
         rows = [(f"pod-{k}-{i}", now, i > 0, 1.0) for i in range(per)]
         outcome = one.take([record(k, now, *rows, metrics=cpu if k % 100 == 0 else {})])
         assert not outcome.refused
-        held += sum(c.holds for c in outcome.changes)
+        began += sum(c.holds for c in outcome.changes)
         told_ceased += sum(not c.holds for c in outcome.changes)
         if k == 400:
             before = psutil.Process().memory_info().rss
     assert len(one.memory.names) == one.targets < 35_000
     assert len(one.state.series.num) < 50_000
-    assert held == batches
-    assert told_ceased == batches - len(one.held())
+    assert began == batches
+    assert told_ceased == batches - len(held(one))
     assert psutil.Process().memory_info().rss - before < 50e6
 
 
@@ -548,7 +550,7 @@ def test_text_of_a_failure_comes_with_its_finding_and_goes_with_the_next_good_on
     (change,) = outcome.changes
     assert change.text == ("503", "é" * 2000)
     assert one.text == {0: ("503", "é" * 2000)}
-    assert one.held()[0].text == change.text
+    assert held(one)[0].text == change.text
     one.take([record(1, START, ("t", START + 1, True, 1.0))])
     assert one.text == {}
 

@@ -9,8 +9,9 @@ import pytest
 
 from agents.detect import intake, outputs
 from schemas import SampleBatch, decode, encode
-from streams.fold import Limits, Record
 from streams.kernel import state
+from streams.partition_state import Limits
+from streams.records import Record
 from streams.rules import Rule
 from tests.kit.folding import START, Log, fold, record, rule, tick
 

@@ -13,13 +13,15 @@ from schemas import Control
 from streams.admission import Admission
 from streams.explain.looking import Looking
 from streams.findings import finding
-from streams.fold import Fold, Limits
+from streams.fold import Fold
 from streams.kernel import state
 from streams.partition import partition_of
+from streams.partition_state import Limits
 from streams.replay import Detection, Terms
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 from streams.rules.words import STATUS_NAMES
+from streams.seeing import see
 from tests.kit.folding import START, Log
 
 TARGETS = ("api", "shop", "blog", "cart")
@@ -80,7 +82,7 @@ def test_it_sees_what_detection_saw(seed):
         step = chance.randint(1, 40)
         looking.take(records[at : at + step])
         at += step
-    assert repr(looking.seen(math.inf)) == repr(fold.see("api"))
+    assert repr(looking.seen(math.inf)) == repr(see(fold, "api"))
     mine = [f for f in found if f.target == "api"]
     assert [repr(f.finding) for f in looking.findings] == [repr(f) for f in mine]
     target = int(fold.memory.target_of[fold.memory.number["api"]])
@@ -152,7 +154,7 @@ def test_it_sees_what_detection_saw_though_rules_were_changed_on_the_way(seed):
     found += [f for f in every.advance(0, math.inf) if f.finding.target == "api"]
     looking = Looking("api", 0, asked)
     looking.take(records)
-    assert repr(looking.seen(math.inf)) == repr(every.fold(0).see("api"))
+    assert repr(looking.seen(math.inf)) == repr(see(every.fold(0), "api"))
     # What ceased because its rule changed names the last record before it, and records of others are left out here.
     assert [repr(replace(f.finding, source_offset=-1)) for f in looking.findings] == [
         repr(replace(f.finding, source_offset=-1)) for f in found

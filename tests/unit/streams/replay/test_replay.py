@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from schemas import Control, SampleBatch, encode
-from streams.fold import Record
 from streams.partition import partition_of
+from streams.records import Record
 from streams.replay import Replay
 from streams.rules import Rule
 from streams.silences import DeclaredSilence

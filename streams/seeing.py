@@ -1,0 +1,61 @@
+"""What rules see of the targets of a partition, without a sample and without deciding anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streams.kernel import judge, kinds, state
+from streams.outcome import Change, Seen
+
+if TYPE_CHECKING:
+    from streams.partition_state import Partition
+
+
+def held(of: Partition) -> list[Change]:
+    """Every rule that holds, target by target, with what it sees now."""
+    found: list[Change] = []
+    tables = of.rules_table()
+    live = of.state.targets.flag[: int(of.state.clock[state.TARGETS]), state.LIVE] == 1
+    for target in np.flatnonzero(live & of.state.targets.holds[: len(live)].any(axis=1)).tolist():
+        row = int(of.state.targets.place[target, state.MAIN])
+        time = float(of.state.series.num[row, state.TIME])
+        for rule in np.flatnonzero(of.state.targets.holds[target]).tolist():
+            seen = []
+            for c in of.schedules.conditions_of(rule):
+                at = int(of.state.targets.row_of[target, of.conditions.metric[c]])
+                value, count = judge.value_of(of.state, tables, c, target, at)
+                seen.append((float(value), float(count), int(of.state.targets.truth[target, c])))
+            base, z = float(judge.normal(of.state, row)), float(of.state.series.num[row, state.Z])
+            found.append(Change(rule, target, True, of.offset, time, base, z, seen, of.text.get(target, ("", ""))))
+    return found
+
+
+def see(of: Partition, name: str) -> list[Seen] | None:
+    """What every rule that looks at a target sees of it now, in the rules' order; None where it is not known.
+
+    Nothing is decided by looking: `holds` is as the rule was last judged, each condition's truth as it is now.
+    """
+    number = of.memory.number.get(name)
+    target = -1 if number is None else int(of.memory.target_of[number])
+    if target < 0:
+        return None
+    tables, held, found = of.rules_table(), of.state.targets, []
+    for rule in sorted(of.rules_of(target)):
+        seen = []
+        for c in of.schedules.conditions_of(rule):
+            value, count = judge.value_of(of.state, tables, c, target, int(held.row_of[target, tables.metric[c]]))
+            seen.append((float(value), float(count), _truth(of, c, value, count, int(held.truth[target, c]))))
+        found.append(Seen(rule, seen, bool(held.holds[target, rule])))
+    return found
+
+
+def _truth(of: Partition, c: int, value: float, count: float, before: int) -> int:
+    """The truth of a condition that sees this, as the kernel would judge it after `before`."""
+    own = of.conditions
+    of_nothing = int(own.kind[c]) in (kinds.COUNT, kinds.RATE, kinds.SUM)
+    if np.isnan(value) or not (of_nothing or count >= own.min_samples[c]):
+        return state.UNSURE
+    limit = own.recovery[c] if before == state.TRUE else own.threshold[c]
+    return state.TRUE if judge.compare(own.operator[c], value, limit) else state.FALSE

@@ -1,0 +1,129 @@
+"""The reader of record batches, with aiokafka's own as the judge."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from aiokafka import codec
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams import fetched
+from streams.records import Record, Records
+
+TP = TopicPartition("t", 0)
+CODECS = {0: None, 1: codec.gzip_encode, 2: codec.snappy_encode, 3: codec.lz4_encode, 4: codec.zstd_encode}
+one_record = st.tuples(
+    st.one_of(st.none(), st.binary(max_size=20)),
+    st.one_of(st.none(), st.binary(max_size=300)),
+    st.lists(st.tuples(st.text(max_size=9), st.one_of(st.none(), st.binary(max_size=9))), max_size=3),
+    st.integers(0, 10**7),
+)
+
+
+def written(records, compression=0, base=0):
+    """A batch of (key, value, headers, ms later), as a producer's bytes."""
+    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 24)
+    for i, (key, value, headers, later) in enumerate(records):
+        builder.append(i, 1_700_000_000_000 + later, key, value, headers)
+    raw = builder.build()
+    return base.to_bytes(8) + bytes(raw[8:])  # a broker sets the offset, which the checksum leaves out
+
+
+def fetch(raw, offset=0, *, own):
+    kind = type("Own", (fetched._Batches,), {"topics": frozenset({"t"})}) if own else PartitionRecords
+    read = fetched._Kept(raw) if own else MemoryRecords(raw)
+    return kind(TP, read, [], offset, None, None, True, 1)
+
+
+@settings(deadline=None)  # the first may have to compile
+@given(
+    st.lists(st.tuples(st.lists(one_record, min_size=1, max_size=8), st.sampled_from(list(CODECS))), max_size=5),
+    st.integers(0, 12),
+)
+def test_every_record_of_every_batch_is_found_as_aiokafka_finds_it(batches, since):
+    """Any records in any compression, from any offset on: offset, time, value; key and headers where asked for."""
+    raw, base = b"", 0
+    for records, compression in batches:
+        raw += written(records, compression, base)
+        base += len(records) + 3  # a hole, as a transaction's mark leaves one
+    # A broker sends no batch that ends before what was asked for, and where it does aiokafka reads it from its start.
+    judge = [r for r in fetch(raw, since, own=False) if r.offset >= since]
+    reader = fetch(raw, since, own=True)
+    found = list(reader)
+    assert reader.next_fetch_offset == (base - 3 if batches else since)
+    if not found:
+        assert not judge
+        return
+    columns = fetched.columns(found)
+    got = [columns.record(i) for i in range(len(columns))]
+    # A batch comes whole, though it may have been read up to its middle.
+    assert [r for r in got if r.offset >= since] == [Record(r.offset, r.timestamp, r.value) for r in judge]
+    assert columns.size == sum(len(r.value or b"") for r in got)
+    asked = {r.offset for r in judge[::2]}
+    assert {o: (m.key, tuple(m.headers)) for o, m in fetched.messages(found, asked).items()} == {
+        r.offset: (r.key, r.headers) for r in judge if r.offset in asked
+    }
+
+
+def test_bytes_that_are_no_batch_are_an_error_and_nothing_worse():
+    """Bytes changed behind the checksum's back: an error, or values that lie within them, and no crash for their keys."""
+    dice = random.Random(7)
+    told = same = 0
+    for _ in range(4000):
+        records = [(b"key", dice.randbytes(dice.randrange(40)), [("h", b"v")], 5) for _ in range(3)]
+        raw = bytearray(written(records))
+        for _ in range(dice.randrange(1, 3)):
+            raw[dice.randrange(57, len(raw))] = dice.randrange(256)
+        batch = next(iter(_unchecked(bytes(raw))))
+        try:
+            columns = fetched.columns([batch])
+        except CorruptRecordException:
+            told += 1
+            continue
+        same += 1
+        for i in range(len(columns)):
+            assert 0 <= columns.at[i] <= len(columns.data)
+            assert columns.end[i] <= len(columns.data)
+        fetched.messages([batch], set(columns.offset.tolist()))
+    assert told > 300
+    assert same > 1000
+
+
+def _unchecked(raw):
+    kind = type("Own", (fetched._Batches,), {"topics": frozenset({"t"})})
+    return kind(TP, fetched._Kept(raw), [], 0, None, None, False, 0)
+
+
+def test_wrong_checksum_is_an_error():
+    """A batch that was changed on its way is not read."""
+    raw = bytearray(written([(b"k", b"v", [], 0)]))
+    raw[-2] ^= 1
+    with pytest.raises(CorruptRecordException, match="does not match its checksum"):
+        list(fetch(bytes(raw), own=True))
+
+
+def test_records_that_came_one_by_one_stand_beside_batches():
+    """What was fetched before batches were asked for is read all the same."""
+    raw = written([(b"k", b"a", [], 0), (b"k", None, [], 1)])
+    alone, together = list(fetch(raw, own=False)), list(fetch(written([(b"q", b"c", [], 2)], base=2), own=True))
+    columns = fetched.columns([*alone, *together])
+    assert [columns.record(i).value for i in range(3)] == [b"a", None, b"c"]
+    assert [m.key for m in fetched.messages([*alone, *together], {0, 2}).values()] == [b"k", b"q"]
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=9)), max_size=9), st.data())
+def test_part_of_records_is_those_records(values, data):
+    """Columns cut anywhere hold what was put in."""
+    records = [Record(10 + i, 20 + i, value) for i, value in enumerate(values)]
+    columns = Records.of(records)
+    start = data.draw(st.integers(0, len(values)))
+    stop = data.draw(st.integers(start, len(values)))
+    part = columns.part(start, stop)
+    assert [part.record(i) for i in range(len(part))] == records[start:stop]
