@@ -27,7 +27,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types import TP
 
-from streams.fetched import by_the_batch
+from streams.fetched import as_one
 
 _TURNS_TO_LET_GO = 100
 _PATIENCE_S = 15.0
@@ -38,7 +38,7 @@ Restored = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
 @dataclass(slots=True)
 class Bundle:
-    """Records of one partition that were fetched together, handed on as one: `value` is the list of their batches.
+    """Records of one partition that were fetched together, handed on as one: `value` is what was fetched.
 
     What Faust does for each message takes longer than a sample takes us; it has the last record's place. `value` is
     for `streams.fetched.columns`.
@@ -81,7 +81,7 @@ class Fetches:
     async def _watched(self, *args: Any, **more: Any) -> Any:
         self._idle.clear()
         if self.bundles:
-            by_the_batch(self.consumer._thread._ensure_consumer()._fetcher, self.bundles)  # noqa: SLF001
+            as_one(self.consumer._thread._ensure_consumer()._fetcher, self.bundles)  # noqa: SLF001
         try:
             found = await self._fetch(*args, **more)
             if self.bundles and found:

@@ -20,7 +20,7 @@ async def _consumer(kafka, topic, *, own, **more):
     await consumer.start()
     try:
         if own:
-            fetched.by_the_batch(consumer._fetcher, frozenset([topic]))
+            fetched.as_one(consumer._fetcher, frozenset([topic]))
         consumer.assign([TopicPartition(topic, 0)])
         yield consumer
     finally:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from aiokafka import codec
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import fetched
+from streams.kernel import batches
 from streams.records import Record, Records
 
 TP = TopicPartition("t", 0)
@@ -37,7 +40,7 @@ def written(records, compression=0, base=0):
 
 
 def fetch(raw, offset=0, *, own):
-    kind = type("Own", (fetched._Batches,), {"topics": frozenset({"t"})}) if own else PartitionRecords
+    kind = type("Own", (fetched._Whole,), {"topics": frozenset({"t"})}) if own else PartitionRecords
     read = fetched._Kept(raw) if own else MemoryRecords(raw)
     return kind(TP, read, [], offset, None, None, True, 1)
 
@@ -97,7 +100,7 @@ def test_bytes_that_are_no_batch_are_an_error_and_nothing_worse():
 
 
 def _unchecked(raw):
-    kind = type("Own", (fetched._Batches,), {"topics": frozenset({"t"})})
+    kind = type("Own", (fetched._Whole,), {"topics": frozenset({"t"})})
     return kind(TP, fetched._Kept(raw), [], 0, None, None, False, 0)
 
 
@@ -127,3 +130,23 @@ def test_part_of_records_is_those_records(values, data):
     stop = data.draw(st.integers(start, len(values)))
     part = columns.part(start, stop)
     assert [part.record(i) for i in range(len(part))] == records[start:stop]
+
+
+@given(st.binary(max_size=100))
+def test_checksum_is_crc_32c(data):
+    """The checksum of any bytes is the one that aiokafka computes."""
+    framed = bytes(21) + data
+    raw = np.frombuffer(framed, np.uint8)
+    assert int(batches._crc(raw, 21, len(raw), batches.CRC_TABLES)) == calc_crc32c(data)
+
+
+def test_fetch_that_is_cut_off_or_old_is_read_as_aiokafka_reads_it():
+    """The last batch of a fetch may be cut off anywhere; what is before it is read, and no byte behind its end."""
+    raw = b"".join(written([(b"k", b"v%d" % i, [], 0)], base=i) for i in range(3))
+    for end in range(len(raw)):
+        judge, found = list(fetch(raw[:end], own=False)), list(fetch(raw[:end], own=True))
+        got = fetched.columns(found) if found else []
+        assert [int(o) for o in (got.offset if found else [])] == [r.offset for r in judge]
+    many = b"".join(written([(None, b"v", [], 0)], base=i) for i in range(100))
+    (one,) = fetch(many, own=True)
+    assert len(fetched.columns([one])) == 100
