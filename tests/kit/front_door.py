@@ -35,6 +35,18 @@ def wait_for(what: str, check: Callable[[], Any], timeout_s: float) -> Any:
     return value
 
 
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether they have ended; one that nobody has waited for yet has ended too."""
+
+    def ended(process: psutil.Process) -> bool:
+        try:
+            return bool(process.status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+
+    return all(ended(p) for p in processes)
+
+
 def copy_of_the_repository(target: Path) -> Path:
     """The files that a clone would have, as they are now."""
     listed = subprocess.run(
@@ -68,7 +80,6 @@ class Program:
 
     def __init__(self, command: list[str], env: dict[str, str], cwd: Path, output: Path) -> None:
         self.output = output
-        self.began = time.monotonic()
         with output.open("wb") as out:
             self.process = subprocess.Popen(
                 command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
@@ -78,8 +89,8 @@ class Program:
     def text(self) -> str:
         return self.output.read_text("utf-8", "replace")
 
-    def wait_text(self, text: str, timeout_s: float) -> float:
-        """Wait until it has printed `text`; seconds since its start."""
+    def wait_text(self, text: str, timeout_s: float) -> None:
+        """Wait until it has printed `text`."""
 
         def there() -> bool:
             if text in self.text:
@@ -91,19 +102,20 @@ class Program:
             wait_for(f"{text!r} printed", there, timeout_s)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text}") from None
-        return time.monotonic() - self.began
 
     def family(self) -> list[psutil.Process]:
         """Every process it started, itself last."""
         own = psutil.Process(self.process.pid)
         return [*own.children(recursive=True), own]
 
-    def ctrl_c(self) -> float:
-        """What a terminal does at Ctrl-C; seconds until the program was gone."""
-        began = time.monotonic()
+    def ctrl_c(self) -> None:
+        """What a terminal does at Ctrl-C; returns when the program has gone of itself, with all that it started."""
+        family = self.family()
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(20)
-        return time.monotonic() - began
+        self.process.wait(60)
+        wait_for(f"all gone: {family}", lambda: gone(family), 5)
+        assert "stopped" in self.text
+        assert "killing" not in self.text, self.text  # nothing had to be killed
 
     def end(self) -> None:
         """Leave nothing behind, whatever the test did."""
