@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import platform
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from probestream.broker.process import running
+from probestream.data import DataFolder
 
 
 def options(description: str) -> argparse.ArgumentParser:
@@ -17,6 +24,16 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--kafka", help="host:port of a Kafka to use; an embedded one where absent")
     return parser
+
+
+@contextlib.contextmanager
+def on_kafka(args: argparse.Namespace) -> Iterator[str]:
+    """host:port of the Kafka that `--kafka` names, or of one that is started for the time."""
+    if args.kafka:
+        yield args.kafka
+        return
+    with tempfile.TemporaryDirectory() as folder, running(DataFolder(Path(folder))) as bootstrap:
+        yield bootstrap
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -24,9 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from benchmarks.common import finish, options, percentile
-from probestream.broker.process import running
-from probestream.data import DataFolder
+from benchmarks.common import finish, on_kafka, options, percentile
 from schemas import Finding, SampleBatch, decode, encode
 from streams.kafka import KafkaSettings, consumer_options, producer_options
 from streams.partition import partition_of
@@ -233,13 +231,9 @@ def main() -> None:
     args.batches = [int(b) for b in args.batches.split(",")]
     if args.plain:
         asyncio.run(answer_at_once(KafkaSettings(bootstrap=args.kafka, prefix=args.plain, partitions=PARTITIONS)))
-    elif args.kafka:
-        result = asyncio.run(compare(args.kafka, args))
-        finish(result, as_json=args.json)
-    else:
-        with tempfile.TemporaryDirectory() as folder, running(DataFolder(Path(folder))) as bootstrap:
-            result = asyncio.run(compare(bootstrap, args))
-        finish(result, as_json=args.json)
+        return
+    with on_kafka(args) as bootstrap:
+        finish(asyncio.run(compare(bootstrap, args)), as_json=args.json)
 
 
 if __name__ == "__main__":

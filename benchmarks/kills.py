@@ -19,9 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.common import finish, options
-from probestream.broker.process import running
-from probestream.data import DataFolder
+from benchmarks.common import finish, on_kafka, options
 from streams.kafka import KafkaSettings
 from streams.topics import create_topics
 from tests.kit.kills import at_random, each_step, under_kills
@@ -69,11 +67,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.kills = ROUND
-    if args.kafka:
-        result = asyncio.run(measure(args.kafka, args))
-    else:
-        with tempfile.TemporaryDirectory() as folder, running(DataFolder(Path(folder))) as bootstrap:
-            result = asyncio.run(measure(bootstrap, args))
+    with on_kafka(args) as bootstrap:
+        result = asyncio.run(measure(bootstrap, args))
     print(
         f"{result['kills']} kills over {result['samples']} samples: {'exact' if not result['wrong'] else 'NOT exact'}"
     )

@@ -31,9 +31,7 @@ from aiokafka import AIOKafkaProducer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.common import finish, options, percentile
-from probestream.broker.process import running
-from probestream.data import DataFolder
+from benchmarks.common import finish, on_kafka, options, percentile
 from schemas import SampleBatch, encode
 from streams.kafka import KafkaSettings, producer_options
 from streams.partition import partition_of
@@ -281,12 +279,8 @@ def main() -> None:
     parser = options(str(__doc__).split("\n", 1)[0])
     parser.add_argument("--alertmanager", help="Alertmanager's binary; looked for on PATH where absent")
     args = parser.parse_args()
-    if args.kafka:
-        result = asyncio.run(measure(args.kafka, args))
-    else:
-        with tempfile.TemporaryDirectory() as folder, running(DataFolder(Path(folder))) as bootstrap:
-            result = asyncio.run(measure(bootstrap, args))
-    finish(result, as_json=args.json)
+    with on_kafka(args) as bootstrap:
+        finish(asyncio.run(measure(bootstrap, args)), as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import logging
 import math
-import time
 
 import pytest
 
@@ -112,19 +111,17 @@ async def test_sequences_grow_across_restarts(kafka: KafkaSettings):
         assert numbers == sorted(set(numbers))
 
 
-async def test_a_demand_is_met_at_once(kafka: KafkaSettings):
-    """A check on demand of one target or of all runs at once; an unknown name and bytes that are no Avro do no harm."""
+async def test_a_demand_is_met_whatever_the_cadence(kafka: KafkaSettings):
+    """A check on demand of one target or of all waits for no tick; an unknown name and bytes that are no Avro do no harm."""
     async with HttpService() as web, reading(kafka, SAMPLES) as log, writer(kafka) as out:
         targets = tuple(http(n, web.url(f"/{n}")) for n in ("a", "b"))
         async with running(run, kafka=kafka, settings=SETTINGS, targets=targets):
             await log.wait(SAMPLES, lambda got: len(samples(got)) == 2)
             await out.raw("control", b"no avro", b"check/a")
             await out.write(check("nobody"), Control(kind="ack", id="a", version=1, actor="t", at=now_ms()))
-            began = time.perf_counter()
             asked = now_ms()
             await out.write(check("a"))
             await log.wait(SAMPLES, lambda got: len(samples(got)) >= 3)
-            assert time.perf_counter() - began < 1.0
             last = samples(log[SAMPLES])[-1]
             assert last["target"] == "a"
             assert last["time"] >= asked - 1
@@ -137,30 +134,32 @@ async def test_a_demand_during_a_check_is_met_after_it(kafka: KafkaSettings):
     """A check that began before the demand does not count for it: one more follows, however many asked."""
     async with HttpService() as web, reading(kafka, SAMPLES) as log, writer(kafka) as out:
         web.slow(0.5)
-        async with running(run, kafka=kafka, settings=SETTINGS, targets=(http("web", web.url(), every=1.0),)):
+        async with running(run, kafka=kafka, settings=SETTINGS, targets=(http("web", web.url()),)):
             await until(lambda: web.requests)
             asked = now_ms()
             await out.write(check("web"), check("web"), check("*"))
-            await log.wait(SAMPLES, lambda got: any(s["time"] >= asked for s in samples(got)))
-            first, second = samples(log[SAMPLES])[:2]
+            first, second = samples(await log.wait(SAMPLES, lambda got: len(samples(got)) == 2))
             assert first["time"] < asked <= second["time"]
-            assert second["time"] - first["time"] < 900
+            web.slow(0.0)
+            await out.write(check("web"))
+            await log.wait(SAMPLES, lambda got: len(samples(got)) == 3)
+            assert len(web.requests) == 3
 
 
-async def test_four_slow_platforms_take_as_long_as_the_slowest(kafka: KafkaSettings):
-    """Four targets checked on demand are all in the log less than 500 ms after the slowest has answered."""
-    delays = {"twitter": 0.1, "linkedin": 0.3, "instagram": 0.5, "facebook": 0.8}
+async def test_no_platform_waits_for_another(kafka: KafkaSettings):
+    """Four targets checked on demand are all asked before any has answered, and told of as each answers."""
+    names = ["twitter", "linkedin", "instagram", "facebook"]
     async with HttpService() as web, reading(kafka, SAMPLES) as log, writer(kafka) as out:
-        targets = tuple(http(n, web.url(f"/{n}")) for n in delays)
+        targets = tuple(http(n, web.url(f"/{n}"), timeout=30) for n in names)
         async with running(run, kafka=kafka, settings=SETTINGS, targets=targets):
             await log.wait(SAMPLES, lambda got: len(samples(got)) == 4)
-            for name, delay in delays.items():
-                web.slow(delay, path=f"/{name}")
-            began = time.perf_counter()
+            web.hold()
             await out.write(check("*"))
-            await log.wait(SAMPLES, lambda got: len(samples(got)) == 8)
-            took = time.perf_counter() - began
-        assert max(delays.values()) < took < max(delays.values()) + 0.5
+            await until(lambda: len(web.requests) == 8)
+            for name in names[::-1]:
+                web.release(f"/{name}")
+                told = await log.wait(SAMPLES, lambda got, n=name: len(samples(got, n)) == 2)
+                assert samples(told)[-1]["target"] == name
 
 
 async def test_a_service_that_turns_bad_and_heals_is_seen(kafka: KafkaSettings):
@@ -191,16 +190,14 @@ async def test_a_service_that_turns_bad_and_heals_is_seen(kafka: KafkaSettings):
 
 
 async def test_without_kafka_the_probe_goes_on(kafka: KafkaSettings, caplog: pytest.LogCaptureFixture):
-    """With no broker to reach, the role says so, goes on checking, and stops in time."""
+    """With no broker to reach, the role says so, goes on checking, and stops all the same."""
     async with HttpService() as web:
         away = kafka.model_copy(update={"bootstrap": "127.0.0.1:1"})
         targets = (http("web", web.url(), every=0.1),)
         with caplog.at_level(logging.WARNING, "probestream.probe"):
             async with running(run, kafka=away, settings=SETTINGS, targets=targets) as stop:
                 await until(lambda: len(web.requests) > 10)
-                began = time.perf_counter()
                 stop.set()
-        assert time.perf_counter() - began < 5
         assert "samples cannot be sent" in caplog.text
         assert "samples could not be sent before the end" in caplog.text
 

@@ -4,6 +4,7 @@ async with HttpService() as service:
     service.answer(503)            # every path; status, body, headers, JSON
     service.slow(0.3)              # answers after 0.3 s
     service.hang()                 # takes the request and never answers
+    service.hold()                 # takes the request and answers it when its path is released
     service.reset()                # RST instead of an answer
     service.garbage()              # bytes that are no HTTP
     service.answer(200, path="/x") # only /x; other paths as before
@@ -124,6 +125,7 @@ class HttpService(_Server):
         super().__init__(tls, host)
         self.requests: list[Request] = []
         self._replies: dict[str | None, Reply] = {None: Reply()}
+        self._held: dict[str, asyncio.Event] | None = None
 
     def url(self, path: str = "/", host: str | None = None) -> str:
         return f"{'https' if self.tls else 'http'}://{host or self.host}:{self.port}{path}"
@@ -148,6 +150,18 @@ class HttpService(_Server):
     def hang(self, *, path: str | None = None) -> None:
         self._replies[path] = Reply("hang")
 
+    def hold(self) -> None:
+        """Answer no request before its path is released."""
+        self._held = {}
+
+    def release(self, path: str) -> None:
+        """Answer what is held on `path`, and what comes there."""
+        self._gate(path).set()
+
+    def _gate(self, path: str) -> asyncio.Event:
+        assert self._held is not None
+        return self._held.setdefault(path, asyncio.Event())
+
     def reset(self, *, path: str | None = None) -> None:
         self._replies[path] = Reply("reset")
 
@@ -166,6 +180,8 @@ class HttpService(_Server):
             self.requests.append(request)
             reply = self._replies.get(request.path.split("?")[0], self._replies[None])
             await asyncio.sleep(reply.delay)
+            if self._held is not None:
+                await self._gate(request.path).wait()
             if reply.how == "hang":
                 await reader.read()
                 return

