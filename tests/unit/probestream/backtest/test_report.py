@@ -102,7 +102,8 @@ def test_figures(log, tmp_path):
     assert len(told["against"]["only_new"]) == 2
     assert told["against"]["only_old"] == []
     assert [w["message"] for w in told["warnings"]] == [
-        "rule queue: no sample has a metric queue.dpth; there is queue.depth"
+        "rule queue: no sample has a metric queue.dpth; there is queue.depth",
+        "the current rules are those of the configuration: an export has no changes of them",
     ]
 
 
