@@ -15,6 +15,8 @@ import orjson
 
 from schemas import Control
 from streams.control import Change, Controls
+from streams.control_bodies import BodyError, parse_body
+from streams.rules import Rule
 
 KINDS = ("rule", "threshold", "target", "silence", "maintenance")
 FILE = "file"
@@ -138,14 +140,26 @@ def _before(own: list[tuple[float, Change]]) -> tuple[Control | None, str]:
     return there, FILE_UNKNOWN if unknown else ""
 
 
-def did(change: Change) -> str:
-    """What a change did, in words: ``value 100 → 300``."""
+def did(change: Change, declared: Mapping[str, Rule] | None = None) -> str:
+    """What a change did, in words: ``value 100 → 300``; `declared` are the file's rules, for first changes of them."""
     if change.new is None:
         return "taken out"
     if change.old is None:
+        rule = (declared or {}).get(change.id) if change.kind == "rule" and change.version == 1 else None
+        if rule is not None:
+            return _replaced(rule, change) or "set as the file has it"
         values = [f"{n} {_shown(v)}" for n, v in change.new.items() if n != "comment"]
         return f"set to {', '.join(values)}" if change.kind == "threshold" else "set"
     return difference(change.old, change.new) or "set again as it was"
+
+
+def _replaced(rule: Rule, change: Change) -> str:
+    """In what the first change of a rule differs from the rule of the file."""
+    try:
+        new = parse_body("rule", change.id, change.new or {})
+    except BodyError:
+        return "set"
+    return difference(*(r.model_dump(mode="json", by_alias=True, exclude_unset=True) for r in (rule, new)))
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -159,5 +173,5 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "none"
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else orjson.dumps(value).decode().removesuffix(".0")
     return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 1] + "…"

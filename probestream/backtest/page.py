@@ -11,12 +11,13 @@ from probestream.backtest.table import clock
 from streams.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MOST_ALERTS = 2000
 _STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c2126; --dim: #66707a; --line: #e2e6ea; --night: #eef1f6;
-  --critical: #d03a3a; --warning: #e08a1e; --info: #3f7fd0; --pending: #e9c98b; --quiet: #a9b1ba; --old: #6a4fb3; }
+  --change: #0a7d6b; --critical: #d03a3a; --warning: #e08a1e; --info: #3f7fd0; --pending: #e9c98b; --quiet: #a9b1ba;
+  --old: #6a4fb3; }
 @media (prefers-color-scheme: dark) { :root { --back: #14181c; --text: #e4e8ec; --dim: #8f9aa5; --line: #2b3238;
   --night: #1d232b; --critical: #ef6461; --warning: #eda44c; --info: #6ea4e8; --pending: #7d673c; --quiet: #5c6670;
   --old: #a58be8; } }
@@ -40,6 +41,8 @@ rect.info, .key.info { fill: var(--info); background: var(--info); }
 rect.pending, .key.pending { fill: var(--pending); background: var(--pending); }
 rect.quiet, .key.quiet { fill: var(--quiet); background: var(--quiet); }
 rect.old, .key.old { fill: var(--old); background: var(--old); } .key.night { background: var(--night); }
+.change line { stroke: var(--change); stroke-dasharray: 3 3; } .change path, .key.change { fill: var(--change);
+  background: var(--change); }
 .key { display: inline-block; width: 1rem; height: .7rem; margin: 0 .3rem 0 1rem; border-radius: 2px; }
 """
 
@@ -47,7 +50,7 @@ rect.old, .key.old { fill: var(--old); background: var(--old); } .key.night { ba
 def as_html(told: Mapping[str, Any]) -> str:
     """The page."""
     other = told["against"] or told["fired"]
-    log, total = told["log"], told["total"]
+    log = told["log"]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -57,8 +60,7 @@ def as_html(told: Mapping[str, Any]) -> str:
         f'<p class="dim">The log has {_span(log)}.</p>',
         *(f'<p class="warning-text">{escape(w["message"])}</p>' for w in told["warnings"]),
         _cards(told),
-        f"<h2>Timeline</h2>{_legend(other)}" if total["alerts"] or other else "<p>Nothing would have fired.</p>",
-        f'<div class="scroll">{picture(told, other, _nights(told))}</div>' if total["alerts"] or other else "",
+        *_timeline(told, other),
         "<h2>Rules</h2>",
         _table(
             ("rule", "severity", "targets", *_FIGURES),
@@ -66,6 +68,7 @@ def as_html(told: Mapping[str, Any]) -> str:
             2,
         ),
     ]
+    parts += _changes(told["changes"])
     if told["targets"]:
         parts += ["<h2>Targets</h2>", _table(("target", *_FIGURES), _target_rows(told), 1)]
     for differs in (told["fired"], told["against"]):
@@ -100,11 +103,20 @@ def _cards(told: Mapping[str, Any]) -> str:
     return '<div class="cards">' + "".join(f"<div><b>{escape(n)}</b>{escape(w)}</div>" for n, w in cards) + "</div>"
 
 
-def _legend(other: Mapping[str, Any] | None) -> str:
+def _timeline(told: Mapping[str, Any], other: Mapping[str, Any] | None) -> list[str]:
+    if not told["total"]["alerts"] and other is None:
+        return ["<p>Nothing would have fired.</p>"]
+    drawing = picture(told, other, _nights(told))
+    return [f"<h2>Timeline</h2>{_legend(other, told['changes'])}", f'<div class="scroll">{drawing}</div>']
+
+
+def _legend(other: Mapping[str, Any] | None, changes: Sequence[Mapping[str, Any]]) -> str:
     keys = [("critical", "firing, critical"), ("warning", "warning"), ("info", "info"), ("pending", "pending"),
             ("quiet", "suppressed"), ("night", "night")]  # fmt: skip
     if other is not None:
         keys.append(("old", f"fired by {other['name']}" if other["name"] != "what did fire" else "did fire"))
+    if any(change["kind"] in ("rule", "threshold") for change in changes):
+        keys.append(("change", "a rule was changed"))
     return "<p>" + "".join(f'<span class="key {c}"></span>{escape(t)}' for c, t in keys) + "</p>"
 
 
@@ -156,6 +168,17 @@ def _alerts(alerts: list[Mapping[str, Any]]) -> str:
     )
     more = f"<p>and {len(fired) - _MOST_ALERTS:,} more</p>" if len(fired) > _MOST_ALERTS else ""
     return _table(("fired (UTC)", "for", "rule", "target", "severity", "pages", "", "summary"), rows, 8) + more
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was changed at run time meanwhile."""
+    if not changes:
+        return []
+    rows = (
+        (clock(c["at"]), f"{c['kind']} {c['id']}", f"{c['version']}", c["did"], c["actor"], c["note"])
+        for c in changes[:_MOST_ALERTS]
+    )
+    return ["<h2>Changed meanwhile</h2>", _table(("at (UTC)", "what", "version", "change", "by", "note"), rows, 6)]
 
 
 def _difference(differs: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:

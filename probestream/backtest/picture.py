@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MOST_ROWS = 1000
-_LEFT, _WIDTH, _ROW, _TOP, _HEAD = 280, 900, 16, 26, 22
+_LEFT, _WIDTH, _RIGHT, _ROW, _TOP, _HEAD = 280, 900, 36, 16, 26, 22
 _LEAST = 1.5
 _LOUD = ("firing", "escalated", "flapping")
 _QUIET = ("suppressed", "snoozed", "acknowledged")
@@ -73,12 +73,13 @@ def picture(told: Mapping[str, Any], other: Mapping[str, Any] | None, nights: Se
     def x(at: float) -> float:
         return _LEFT + (min(max(at, begin), end) - begin) * scale
 
-    width = _LEFT + _WIDTH + 10
+    width = _LEFT + _WIDTH + _RIGHT
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="Timeline of alerts">']
     for a, b in nights:
         out.append(_rect("night", x(a), _TOP - 4, x(b) - x(a), height - _TOP))
     out += _axis(begin, end, x, height)
+    out += _changes(told, begin, end, x, height)
     y, last = float(_TOP), ""
     for rule, target, bars, others in some:
         if rule != last:
@@ -128,6 +129,21 @@ def _axis(begin: float, end: float, x: Any, height: int) -> Iterator[str]:
         yield f'<line class="tick" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="{_TOP - 4}" y2="{height - 8}"/>'
         yield f'<text class="axis" x="{x(at):.1f}" y="14">{text}</text>'
         at += step
+
+
+def _changes(told: Mapping[str, Any], begin: float, end: float, x: Any, height: int) -> Iterator[str]:
+    """A line where rules or thresholds were changed, and a mark with what was done; those at one place are one."""
+    places: dict[float, list[str]] = {}
+    for change in told["changes"]:
+        at = ms(change["at"])
+        if change["kind"] in ("rule", "threshold") and begin <= at <= end:
+            text = f"{change['at'][:16].replace('T', ' ')} {change['kind']} {change['id']}: {change['did']}"
+            places.setdefault(round(x(at) / 3) * 3, []).append(f"{text}, by {change['actor']}")
+    for place, texts in places.items():
+        y = _TOP - 4
+        title = f"<title>{escape(chr(10).join(texts))}</title>"
+        yield f'<g class="change">{title}<line x1="{place:g}" x2="{place:g}" y1="{y}" y2="{height - 8}"/>'
+        yield f'<path d="M{place:g} {y + 6}l-5 -8h10z"/></g>'
 
 
 def _rect(name: str, left: float, top: float, width: float, height: float) -> str:

@@ -47,9 +47,10 @@ def report(
     fired: list[Episode] | None = None,
     labels: Iterable[Label] = (),
     changes: Iterable[tuple[float, Change]] = (),
+    declared: Mapping[str, Rule] | None = None,
     warnings: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """The whole report. Times are ISO 8601 in UTC, durations seconds."""
+    """The whole report. Times are ISO 8601 in UTC, durations seconds. `declared` are the rules of the file."""
     # The log has not all of what was asked for, perhaps: nights and shares are of what it has.
     had = Span(max(span.from_ms, log["from"]), min(span.to_ms, log["to"]))
     words, left = labelled.words(trial.alerts, labels)
@@ -101,7 +102,7 @@ def report(
         "fired": None if fired is None else _difference(trial.alerts, fired, "what did fire", span, had, nights),
         "missed": [_label(label) for label in left if label.word == "true_positive"],
         "silenced_noise": [_label(label) for label in left if label.word == "false_positive"],
-        "changes": [_change(at, change) for at, change in changes],
+        "changes": [_change(at, change, declared or {}) for at, change in changes],
         "warnings": [{"code": code, "message": message} for code, message in warnings],
     }
 
@@ -210,14 +211,14 @@ def _shift(same: Sequence[tuple[Episode, Episode]]) -> float | None:
     return None if math.isnan(half) else round(half, 3)
 
 
-def _change(at: float, change: Change) -> dict[str, Any]:
+def _change(at: float, change: Change, declared: Mapping[str, Rule]) -> dict[str, Any]:
     return {
         "at": iso(at),
         "kind": change.kind,
         "id": change.id,
         "version": change.version,
         "actor": change.actor,
-        "did": did(change),
+        "did": did(change, declared),
         "note": change.note,
     }
 

@@ -105,6 +105,7 @@ def backtest(log: Log, asked: Asked, told: Told | None = None) -> dict[str, Any]
         fired=fired,
         labels=marks,
         changes=changes.between(span.from_ms, span.to_ms),
+        declared={rule.name: rule for side in sides if side.name == CURRENT for rule in side.config.rules},
         warnings=[
             *_warnings(trials[0].rules, detected[0], span, had, warm_from, asked),
             *_gaps(sides, warm_from, asked),

@@ -41,6 +41,8 @@ def show(told: Mapping[str, Any], console: Console) -> None:
         f"{total['pending_only']} ended while pending, {total['never_told']} kept quiet\n"
     )
     console.print(_rules(told))
+    if told["changes"]:
+        console.print(_changes(told))
     if told["targets"]:
         console.print(_targets(told))
         console.print(_alerts(told))
@@ -91,6 +93,17 @@ def _targets(told: Mapping[str, Any]) -> Table:
     return table
 
 
+def _changes(told: Mapping[str, Any]) -> Table:
+    table = _table("\nChanged at run time meanwhile", "at (UTC)", "what", "change", "by", "note")
+    for change in told["changes"][-_ALERTS:]:
+        what = f"{change['kind']} {change['id']}, version {change['version']}"
+        cells = (what, change["did"], change["actor"], change["note"])
+        table.add_row(clock(change["at"]), *map(escape, cells))
+    if len(told["changes"]) > _ALERTS:
+        table.add_row("", f"[dim]and {len(told['changes']) - _ALERTS:,} before; --format json or html has all[/]")
+    return table
+
+
 def _alerts(told: Mapping[str, Any]) -> Table:
     fired = [a for a in told["alerts"] if a["fired"]]
     table = _table("\nAlerts", "fired (UTC)", "for", "rule", "target", "", right=("for",))
@@ -107,7 +120,7 @@ def _alerts(told: Mapping[str, Any]) -> Table:
 def _difference(differs: Mapping[str, Any], told: Mapping[str, Any], console: Console) -> None:
     old, new = differs["total"], told["total"]
     sooner = differs["sooner_s"]
-    shift = f", {human(abs(sooner))} {'sooner' if sooner > 0 else 'later'} in the middle" if sooner else ""
+    shift = f" (by the median {human(abs(sooner))} {'sooner' if sooner > 0 else 'later'})" if sooner else ""
     console.print(
         f"\n[bold]Beside {escape(differs['name'])}[/]: {new['alerts']:,} alerts for {old['alerts']:,}, "
         f"{new['pages']:,} pages for {old['pages']:,}; {differs['same']:,} are the same{shift}, "

@@ -119,22 +119,22 @@ async def explain_alert(
         raise UnknownError(f"{len(ids)} alerts have an id that begins with {alert!r}: {listed(ids)}")
     first, last = mine[0], mine[-1]
     earlier = await log.alerts(_others(mine), [first.target], last.at + _HOUR_MS)
-    changes = Changes(controls)
+    past = Past(setup, Changes(controls))
     names = (first.rule, first.labels.get("alertname", ""))
     episode = Episode(
         mine,
-        Past(setup, changes).policies(first.rule, first.at, last.at),
-        Who(changes, setup, _by_id(earlier)),
+        past.policies(first.rule, first.at, last.at),
+        Who(past.changes, setup, _by_id(earlier)),
         steps=await log.deliveries([first.id], first.at) if steps is None else steps,
         told_before=told_before(earlier, first),
     )
     findings = await log.findings(first.target, first.rule, first.at, last.at)
     until = now if episode.active else last.at
-    about = moments(changes, set(names), first.target, labels_of(first), first.at, until)
+    about = moments(past, set(names), first.target, labels_of(first), first.at, until)
     # A rule on other alerts is judged by the alert role, which tells no version.
     version = None if first.metric == "alerts" else first.rule_version
     of_it = [m for m in about if m.facts["kind"] not in ("rule", "threshold") or m.facts["id"] in names]
-    return of_alert.story(episode, findings, setup, now, stood(names, changes, first.at, version), of_it)
+    return of_alert.story(episode, findings, setup, now, stood(past, names, first.at, version), of_it)
 
 
 def _others(alerts: Iterable[Alert]) -> set[str]:
@@ -189,13 +189,13 @@ async def explain_target(
         configured=configured,
         accept=setup.accept,
         rules=rules,
-        stood={name: stood(both, changes, at) for name, both in names.items()},
+        stood={name: stood(past, both, at) for name, both in names.items()},
         episodes=episodes,
         later=later,
         looking=looking,
         source=source,
         notes=notes,
-        changes=moments(changes, applying, target, labels, at - _HOUR_MS, at + SOON_MS),
+        changes=moments(past, applying, target, labels, at - _HOUR_MS, at + SOON_MS),
     )
     return await asyncio.to_thread(of_target.story, asked)
 

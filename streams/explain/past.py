@@ -33,6 +33,7 @@ class Past:
         self.setup, self.changes = setup, changes
         self._times = sorted({at for at, _ in changes.between(-float("inf"), float("inf"), KINDS)})
         self._terms: dict[int, Terms] = {}
+        self._declared = {rule.name: rule for rule in setup.rules}
 
     def terms(self, at_ms: float) -> Terms:
         """What an alert's life went by then."""
@@ -54,6 +55,23 @@ class Past:
                 found.append((at, policy))
         return found
 
+    def set(self, change: tuple[float, Change], near: float) -> str:
+        """A version of a rule in words."""
+        return f"version {change[1].version}, {self.done(change, near)}"
+
+    def done(self, change: tuple[float, Change], near: float) -> str:
+        """What was done, by whom, when, and why."""
+        at, what = change
+        note = f', "{what.note}"' if what.note else ""
+        return f"{did(what, self._declared)} by {what.actor} at {clock(at, near)}{note}"
+
+    def since(self, later: Sequence[tuple[float, Change]], was: str, near: float) -> list[str]:
+        """What came after."""
+        if not later:
+            return []
+        more = f", and changed {len(later) - 1} more time{'s' * (len(later) > 2)} since" if len(later) > 1 else ""
+        return [f"{was} changed since: {self.set(later[0], near)}{more}"]
+
 
 @dataclass(frozen=True, slots=True)
 class Stood:
@@ -68,34 +86,24 @@ class Stood:
     said: str = ""
 
 
-def stood(names: Iterable[str], changes: Changes, at_ms: float, version: int | None = None) -> Stood:
+def stood(past: Past, names: Iterable[str], at_ms: float, version: int | None = None) -> Stood:
     """How the rule with these names, its own and its pair's, stood at a time; where `version` is known, as that one."""
+    changes = past.changes
     known = [n for n in dict.fromkeys(names) if n]
     own = [c for n in known for c in changes.history("rule", n)]
     thresholds = [c for n in known for c in changes.history("threshold", n)]
     before = [c for c in own if (c[0] <= at_ms if version is None else c[1].version <= version)]
     latest = before[-1][1] if before else None
-    said = [_set(before[-1], at_ms)] if before else [_unset(known, changes, at_ms)] if own else []
+    said = [past.set(before[-1], at_ms)] if before else [_unset(known, changes, at_ms)] if own else []
     lately = [c for c in thresholds if c[0] <= at_ms]
     if lately:
-        said.append(f"its threshold {_done(lately[-1], at_ms)}")
-    said += _since([c for c in own if c not in before], "it was", at_ms)
-    said += _since([c for c in thresholds if c[0] > at_ms], "its threshold was", at_ms)
+        said.append(f"its threshold {past.done(lately[-1], at_ms)}")
+    said += past.since([c for c in own if c not in before], "it was", at_ms)
+    said += past.since([c for c in thresholds if c[0] > at_ms], "its threshold was", at_ms)
     text = "; ".join(s for s in said if s)
     if latest is None or latest.new is None:
         return Stood(version=version or 0, said=text)
     return Stood(latest.version, latest.actor, before[-1][0], text)
-
-
-def _set(change: tuple[float, Change], near: float) -> str:
-    return f"version {change[1].version}, {_done(change, near)}"
-
-
-def _done(change: tuple[float, Change], near: float) -> str:
-    """What was done, by whom, when, and why."""
-    at, what = change
-    note = f', "{what.note}"' if what.note else ""
-    return f"{did(what)} by {what.actor} at {clock(at, near)}{note}"
 
 
 def _unset(names: Collection[str], changes: Changes, at_ms: float) -> str:
@@ -106,25 +114,18 @@ def _unset(names: Collection[str], changes: Changes, at_ms: float) -> str:
     return "as the file had it"
 
 
-def _since(later: Sequence[tuple[float, Change]], was: str, near: float) -> list[str]:
-    if not later:
-        return []
-    more = f", and changed {len(later) - 1} more time{'s' * (len(later) > 2)} since" if len(later) > 1 else ""
-    return [f"{was} changed since: version {later[0][1].version}, {_done(later[0], near)}{more}"]
-
-
 def moments(
-    changes: Changes, rules: Collection[str], target: str, labels: Mapping[str, str], from_ms: float, to_ms: float
+    past: Past, rules: Collection[str], target: str, labels: Mapping[str, str], from_ms: float, to_ms: float
 ) -> list[Moment]:
     """What was changed from one time to another of these rules, and of what keeps alerts of these labels quiet."""
     return [
         Moment(
             at=at,
             what="control",
-            said=f"{change.kind} {change.id}: {_done((at, change), at)} (version {change.version})",
+            said=f"{change.kind} {change.id}: {past.done((at, change), at)} (version {change.version})",
             facts={n: getattr(change, n) for n in ("kind", "id", "version", "actor", "note", "old", "new")},
         )
-        for at, change in changes.between(from_ms, to_ms)
+        for at, change in past.changes.between(from_ms, to_ms)
         if _is_about(change, rules, target, labels)
     ]
 

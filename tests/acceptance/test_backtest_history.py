@@ -154,12 +154,12 @@ async def test_the_rules_in_force_find_what_did_fire_though_they_were_changed(ka
     }  # fmt: skip
     assert as_bytes(await asyncio.to_thread(replay, "current", 2)) == as_bytes(told)
     assert [(c["kind"], c["version"], c["actor"], c["did"]) for c in told["changes"]] == [
-        ("rule", 1, "ada", "set"),
+        ("rule", 1, "ada", "value 100 → 300"),
         ("silence", 1, "bob", "set"),
         ("silence", 2, "bob", "taken out"),
         ("rule", 2, "eve", "taken out"),
         ("rule", 3, "ada", "set"),
-        ("threshold", 1, "eve", "set to value 2000.0"),
+        ("threshold", 1, "eve", "set to value 2000"),
     ]  # fmt: skip
     assert [w for w in told["warnings"] if w["code"] == "unknown-before"] == []
     # By the file's rules alone others fire: at 100 all the time, so mail a sample earlier, under another id.
@@ -184,13 +184,15 @@ async def test_an_explanation_has_the_rule_as_it_stood_then(kafka, compiled, cap
         shop, _ = await rule("shop", "as the file has it")
         assert (shop.version, shop.set_by, shop.holds) == (0, "", True)
         assert "latency was 200 ms (> 100 ms)" in shop.said
-        assert shop.changed.startswith("as the file had it; it was changed since: version 1, set by ada at ")
+        assert shop.changed.startswith(
+            "as the file had it; it was changed since: version 1, value 100 → 300 by ada at "
+        )
         shop, story = await rule("shop", "300")
         assert (shop.version, shop.set_by, shop.holds) == (1, "ada", False)
         assert "latency was 200 ms, needs > 300 ms" in shop.said
         before = [m.said for m in story.timeline if m.what == "control" and not m.facts["after"]]
         assert len(before) == 1
-        assert before[0].startswith("rule slow: set by ada at ")
+        assert before[0].startswith("rule slow: value 100 → 300 by ada at ")
         gone, story = await rule("wiki", "taken out")
         assert gone is None
         assert any("rule slow: taken out by eve at " in m.said for m in story.timeline)
@@ -199,14 +201,14 @@ async def test_an_explanation_has_the_rule_as_it_stood_then(kafka, compiled, cap
         assert "latency was 1000 ms (> 500 ms)" in wiki.said
         mail, _ = await rule("mail", "2000")
         assert "needs > 2000 ms" in mail.said
-        assert "its threshold set to value 2000.0 by eve at " in mail.changed
+        assert "its threshold set to value 2000 by eve at " in mail.changed
         alerts = [a for a in await log.alerts((), ["shop", "blog", "wiki", "mail"]) if a.number == 1]
         told = {a.target: await explain_alert(log, controls, setup, a.id, now_ms()) for a in alerts if a.rule == "slow"}
     assert {t: (s.version, s.set_by) for t, s in told.items()} == {
         "shop": (0, ""), "blog": (1, "ada"), "wiki": (3, "ada"), "mail": (3, "ada"),
     }  # fmt: skip
     text = in_words(told["blog"])
-    assert "its rule was version 1, set by ada at " in text
+    assert "its rule was version 1, value 100 → 300 by ada at " in text
     assert "it was changed since: version 2, taken out by eve at " in text
     order = [m.said for m in told["blog"].timeline if m.what in ("control", "decision")]
     assert [next(w for w in ("silence s1: set", "silence s1: taken out", "suppressed", "firing", "resolved", "rule slow")

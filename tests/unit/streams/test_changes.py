@@ -93,10 +93,10 @@ def test_refused_changes_are_no_past():
 
 def test_a_change_is_told_by_what_differs():
     """Fields with what they were and are; what is new, or gone, in a word."""
-    assert did(change(2, 1.0, FAST | {"for": "1m"}, SLOW)) == "value 100.0 → 50.0, for none → 1m"
+    assert did(change(2, 1.0, FAST | {"for": "1m"}, SLOW)) == "value 100 → 50, for none → 1m"
     assert did(change(1, 1.0, SLOW)) == "set"
     assert did(change(2, 1.0, None, SLOW)) == "taken out"
     assert did(change(2, 1.0, SLOW, SLOW)) == "set again as it was"
-    assert did(change(1, 1.0, {"value": 300.0, "comment": "c"}, kind="threshold")) == "set to value 300.0"
+    assert did(change(1, 1.0, {"value": 300.0, "comment": "c"}, kind="threshold")) == "set to value 300"
     many = {f"f{i}": i for i in range(5)}
     assert did(change(2, 1.0, many, {})) == "f0 none → 0, f1 none → 1, f2 none → 2, and 2 fields more"
