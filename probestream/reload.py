@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from probestream.config import ConfigError, Located, located
-from streams.control_bodies import TARGETS_READ, BodyError
+from streams.control_bodies import SINGLE, TARGETS_READ, BodyError
 from streams.control_client import Conflict, ControlClient, Edit, UnavailableError
+from streams.inhibition import id_of
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,15 @@ ACTOR = "file"
 EVERY_S = 0.5
 _BUCKETS = 64
 _BASELINES = ("baseline_ms", "baseline_error_rate")
-_SECTIONS = {"rules": "rule", "maintenance": "maintenance", "silences": "silence", "targets": "target"}
+_LISTS = {
+    "rules": "rule",
+    "maintenance": "maintenance",
+    "silences": "silence",
+    "preferences": "preference",
+    "inhibit_rules": "inhibit_rule",
+}
+_NOT_NAMED = ("silence", "preference")  # their bodies have no name: the id is it
+_SECTIONS = (*_LISTS, "targets", "dependencies")
 Item = tuple[str, str]
 
 
@@ -39,13 +48,17 @@ def items(found: Located) -> dict[Item, dict[str, Any]]:
     Of targets only what every role may know: how they are checked, and with which secrets, is not among it.
     """
     bodies: dict[Item, dict[str, Any]] = {}
-    for section in ("rules", "maintenance", "silences"):
-        for item in found.data.get(section) or ():
-            body = orjson.loads(orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS))
+    for section, kind in _LISTS.items():
+        for place, item in enumerate(found.data.get(section) or ()):
+            body = _plain(item)
             name = str(body.get("name", body.get("id")))
-            if section == "silences":
+            if kind == "inhibit_rule":
+                name = id_of(found.config.inhibit_rules[place])
+            if kind in _NOT_NAMED:
                 body.pop("name", None)
-            bodies[_SECTIONS[section], name] = body
+            bodies[kind, name] = body
+    if found.data.get("dependencies"):
+        bodies["dependencies", SINGLE["dependencies"]] = _plain(found.data["dependencies"])
     for target in found.config.targets:
         bodies["target", target.name] = {
             "name": target.name,
@@ -56,6 +69,10 @@ def items(found: Located) -> dict[Item, dict[str, Any]]:
             "timeout": target.timeout,
         } | {name: value for name in _BASELINES if (value := getattr(target, name)) is not None}
     return bodies
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))
 
 
 def edits(

@@ -99,6 +99,7 @@ def role(  # noqa: PLR0911 - one return a role
             settings=config.notify,
             route=config.route,
             receivers=config.receivers,
+            preferences=config.preferences,
             stop=stop,
             ready=ready,
         )

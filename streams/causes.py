@@ -47,15 +47,23 @@ class Causes:
         self._pending: dict[str, dict[str, float]] = {}
         self._up: dict[str, tuple[float, str]] = {}  # target -> when its last cause ended, and the alert
         self._known: dict[str, str | None] = {}  # target -> cause, as long as `_down` stays
+        self._noted: dict[str, tuple[str, Mapping[str, str], float, bool]] = {}  # alert -> what is needed to note it
 
     def means_down(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with `labels` means that its target is down."""
         return matches(self.settings.cause, labels)
 
-    def replace(self, graph: Dependencies) -> None:
-        """Go on with other dependencies."""
-        self.graph = graph
+    def replace(self, graph: Dependencies, settings: DependencySettings) -> None:
+        """Go on with other dependencies, or other settings: which alerts mean "down" is asked anew."""
+        different = settings.cause != self.settings.cause
+        self.graph, self.settings = graph, settings
         self._known.clear()
+        if different:
+            self._down.clear()
+            self._pending.clear()
+            for alert, (target, labels, began, firing) in self._noted.items():
+                if self.means_down(labels):
+                    _put(self._down if firing else self._pending, target, alert, began)
 
     def note(
         self,
@@ -69,6 +77,10 @@ class Causes:
         pending: bool,
     ) -> None:
         """Take in the state of an alert; `at` is when it came into it, 0 where that is not known."""
+        if firing or pending:
+            self._noted[alert] = (target, labels, began, firing)
+        else:
+            self._noted.pop(alert, None)
         means_down = self.means_down(labels)
         _put(self._pending, target, alert, began if pending and means_down else None)
         was_down = alert in self._down.get(target, ())

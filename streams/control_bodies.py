@@ -8,10 +8,13 @@ from typing import Any
 import orjson
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 
+from streams.causes import DependencySettings
+from streams.inhibition import InhibitRule
 from streams.instants import Instant
 from streams.labels import label_values
 from streams.maintenance import Window
-from streams.rules import Rule, Severity
+from streams.preferences import Preference
+from streams.rules import Rule
 from streams.settings import Settings
 from streams.silences import Silence
 from streams.units import Duration
@@ -90,16 +93,6 @@ class TargetFace(Settings):
         return {"kind": self.kind, **self.labels, "target": self.name}
 
 
-class Preference(Settings):
-    """What a person wants to be told of, and where."""
-
-    least_severity: Severity = Field(
-        default="info", validation_alias=AliasChoices("least_severity", "leastSeverity", "minSeverity")
-    )
-    channels: tuple[str, ...] = Field(default=(), max_length=50, description="Empty: every channel of the receiver.")
-    timezone: str = Field(default="", max_length=100)
-
-
 MODELS: Mapping[str, type[Settings]] = {
     "rule": Rule,
     "silence": Silence,
@@ -110,9 +103,15 @@ MODELS: Mapping[str, type[Settings]] = {
     "maintenance": Window,
     "target": TargetFace,
     "preference": Preference,
+    "inhibit_rule": InhibitRule,
+    "dependencies": DependencySettings,
 }
 # Of these, `name` is the record's id.
 NAMED = ("rule", "maintenance", "target")
+# Of these there is one, with this id.
+SINGLE: Mapping[str, str] = {"dependencies": "all"}
+# What a configuration file can have: taking one out is a change, also before it was ever changed.
+DECLARED = ("rule", "maintenance", "silence", "target", "preference", "inhibit_rule", "dependencies")
 # Written by the program itself beside a change: who changed what, and what the file said last.
 OWN = ("audit", "file")
 # The `file` record that says: the file has other targets than before, let those who check them read it again.
@@ -128,6 +127,8 @@ def parse_body(kind: str, key: str, body: str | bytes | Mapping[str, Any]) -> An
         raise BodyError([("kind", f"{kind!r:.60} is none of {', '.join(MODELS)}")])
     if not key or len(key) > _MOST_ID + 100 * (kind in OWN) or any(c < " " for c in key):
         raise BodyError([("id", f"an id has 1 to {_MOST_ID} printable characters")])
+    if SINGLE.get(kind, key) != key:
+        raise BodyError([("id", f"there is one {kind} only: {SINGLE[kind]}")])
     values = _object(body)
     if kind in OWN:
         return values

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 
 from schemas import Control, DecodeError, decode, encode
 from streams.control import KEEP_VERSIONS, REFUSED_SLOTS, Change, Controls, body_of, conflict_text
-from streams.control_bodies import MOST_BYTES, BodyError, parse_body
+from streams.control_bodies import DECLARED, MOST_BYTES, BodyError, parse_body
 from streams.kafka import KafkaSettings, close, consumer_options, producer_options
 from streams.topics import CONTROL, full_name
 from streams.units import now_ms
@@ -251,14 +251,15 @@ class ControlClient:
             try:
                 await consumer.start()
                 consumer.assign([self._tp])
-                first = await asyncio.wait_for(consumer.beginning_offsets([self._tp]), 10.0)
+                async with asyncio.timeout(10.0):  # asyncio.wait_for may lose a cancellation
+                    first = await consumer.beginning_offsets([self._tp])
                 consumer.seek(self._tp, first[self._tp])
             except BaseException:
                 await close(consumer)
                 raise
             self._consumer, self.controls = consumer, Controls()
-        end = max(past + 1, (await asyncio.wait_for(self._consumer.end_offsets([self._tp]), 10.0))[self._tp])
         async with asyncio.timeout(10.0):
+            end = max(past + 1, (await self._consumer.end_offsets([self._tp]))[self._tp])
             while await self._consumer.position(self._tp) < end:
                 for messages in (await self._consumer.getmany(timeout_ms=200)).values():
                     for message in messages:
@@ -305,7 +306,7 @@ def _checked(edit: Edit, controls: Controls, *, named: bool) -> None:
 def _check_one(edit: Edit, controls: Controls) -> None:
     if edit.body is None:
         there = controls.current(edit.kind, edit.id)
-        if edit.kind not in ("rule", "maintenance", "silence", "target") and (there is None or there.deleted):
+        if edit.kind not in DECLARED and (there is None or there.deleted):
             raise BodyError([("id", f"there is no {edit.kind} {edit.id!r:.200} to delete")])
         return
     if len(orjson.dumps(edit.body)) > MOST_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -56,6 +57,12 @@ class InhibitRule(Settings):
     def target(self) -> tuple[str, ...]:
         """Every matcher of the target, in the newer form."""
         return self.target_matchers + _older(self.target_match, self.target_match_re)
+
+
+def id_of(rule: InhibitRule) -> str:
+    """The name of a rule, or one made of what it says."""
+    text = "\n".join(("; ".join(rule.source), "; ".join(rule.target), "; ".join(rule.equal)))
+    return rule.name or f"unnamed-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _older(equal: Mapping[str, str], regex: Mapping[str, str]) -> tuple[str, ...]:
@@ -123,17 +130,31 @@ class Inhibitor:
     """Which alerts fire, and whom they keep quiet. The built-in rule of warning/critical pairs is always there."""
 
     def __init__(self, rules: Iterable[InhibitRule] = ()) -> None:
-        self._held = [_Held(r, r.source, r.target) for r in (*rules, PAIR)]
+        self._held: list[_Held] = []
         self._where: dict[str, list[tuple[_Held, tuple[str, ...]]]] = {}
+        self._fires: dict[str, tuple[Mapping[str, str], float]] = {}
+        self.replace(rules)
+
+    def replace(self, rules: Iterable[InhibitRule]) -> None:
+        """Go on with other rules: what fires keeps others quiet by them from now on."""
+        self._held = [_Held(r, r.source, r.target) for r in (*rules, PAIR)]
+        self._where.clear()
+        for alert, (labels, began) in self._fires.items():
+            self._put(alert, labels, began)
 
     def note(self, alert: str, labels: Mapping[str, str], began: float, *, firing: bool) -> None:
         """Take in whether the alert with this id fires."""
+        self._fires.pop(alert, None)
         for held, key in self._where.pop(alert, ()):
             held.drop(alert, key)
         if firing:
-            for held in self._held:
-                if (at := held.put(alert, labels, began)) is not None:
-                    self._where.setdefault(alert, []).append((held, at))
+            self._fires[alert] = (labels, began)
+            self._put(alert, labels, began)
+
+    def _put(self, alert: str, labels: Mapping[str, str], began: float) -> None:
+        for held in self._held:
+            if (at := held.put(alert, labels, began)) is not None:
+                self._where.setdefault(alert, []).append((held, at))
 
     def by(self, labels: Mapping[str, str]) -> str | None:
         """Id of the alert that keeps one with `labels` quiet: of the first rule that has one, the oldest. Or None."""

@@ -1,12 +1,14 @@
-"""Instants as people and programs write them: ISO 8601 with an offset, or milliseconds since the Unix epoch."""
+"""Time zones by name, and instants as people and programs write them: ISO 8601 with an offset, or milliseconds."""
 
 from __future__ import annotations
 
+import difflib
 import math
 from datetime import UTC, datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 # A year that datetime, and so every text of ours, still has.
 _LATEST_MS = 253_402_300_000_000.0
@@ -46,3 +48,17 @@ Instant = Annotated[
     BeforeValidator(instant),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "format": "date-time"}]}),
 ]
+
+
+def zone(name: str) -> str:
+    """The IANA name of a time zone. Raises ValueError."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        close = difflib.get_close_matches(name, available_timezones(), n=1)
+        meant = f"; did you mean {close[0]}?" if close else ", such as Europe/Berlin or UTC"
+        raise ValueError(f"{name!r} is no IANA time zone{meant}") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(zone)]

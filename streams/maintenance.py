@@ -7,7 +7,6 @@ duration is time that passes, whatever the clocks do meanwhile.
 
 from __future__ import annotations
 
-import difflib
 import re
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
@@ -15,12 +14,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrule, rrulestr
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator, model_validator
 
-from streams.instants import iso
+from streams.instants import Zone, iso
 from streams.labels import matches
 from streams.settings import Settings
 from streams.silences import AnyMatcher, selects_something
@@ -63,24 +62,13 @@ class Window(Settings):
     matchers: tuple[AnyMatcher, ...] = Field(default=(), description="Matchers on the alert's labels.")
     start: LocalTime = Field(description="First start, local time of `timezone`; the recurrence counts from here.")
     duration: Duration = Field(gt=0, le=31 * 86400.0, description="How long each lasts; at most 31d.")
-    timezone: str = Field(default="UTC", description="IANA name, such as Europe/Berlin.")
+    timezone: Zone = Field(default="UTC", description="IANA name, such as Europe/Berlin.")
     rrule: str = Field(
         default="", max_length=500, description="RFC 5545, for instance FREQ=WEEKLY;BYDAY=SU. Empty: once."
     )
     except_: tuple[LocalTime, ...] = Field(
         default=(), alias="except", max_length=1000, description="Starts that are left out."
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            close = difflib.get_close_matches(name, available_timezones(), n=1)
-            meant = f"; did you mean {close[0]}?" if close else ", such as Europe/Berlin or UTC"
-            raise ValueError(f"{name!r} is no IANA time zone{meant}") from None
-        return name
 
     @field_validator("rrule")
     @classmethod

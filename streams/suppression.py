@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from schemas import Control
 from streams.causes import Causes, DependencySettings
 from streams.control import Controls
+from streams.control_bodies import SINGLE
 from streams.dependencies import Dependencies, DependencyError
-from streams.inhibition import Inhibitor, InhibitRule
+from streams.inhibition import Inhibitor, InhibitRule, id_of
 from streams.label_index import LabelIndex
 from streams.maintenance import Window
 from streams.silences import DeclaredSilence, Silence
 
 log = logging.getLogger("probestream.control")
+KINDS = ("silence", "maintenance", "target", "inhibit_rule", "dependencies")
+"""Records of the control topic that suppress, or say what depends on what."""
 _QUIET = ("", "pending", "resolved", "cancelled")
 
 
@@ -71,9 +74,11 @@ class Suppressions:
     ) -> None:
         self.dependencies = dependencies or Dependencies()
         self._declared = tuple(self.dependencies.nodes)
-        self._stale = False
-        self._inhibitor = Inhibitor(inhibit_rules)
-        self._causes = Causes(self.dependencies, settings or DependencySettings())
+        self._declared_rules = {id_of(rule): rule for rule in inhibit_rules}
+        self._declared_settings = settings or DependencySettings()
+        self._stale: set[str] = set()
+        self._inhibitor = Inhibitor(self._declared_rules.values())
+        self._causes = Causes(self.dependencies, self._declared_settings)
         self._controls = Controls()
         self._windows = {w.name: w for w in maintenance}
         self._silences: LabelIndex[Silence] = LabelIndex()
@@ -84,10 +89,10 @@ class Suppressions:
 
     def take(self, record: Control) -> None:
         """Take in a record of the control topic; kinds that suppress nothing, and refused changes, are passed over."""
-        if record.kind not in ("silence", "maintenance", "target") or self._controls.take(record) is not None:
+        if record.kind not in KINDS or self._controls.take(record) is not None:
             return
-        if record.kind == "target":
-            self._stale = True
+        if record.kind not in ("silence", "maintenance"):
+            self._stale.add(record.kind)
             return
         self._hits.clear()
         value = self._controls.value(record.kind, record.id)
@@ -122,7 +127,7 @@ class Suppressions:
         if ends:
             until, by = max(ends)
             return Suppressed("maintenance", by, until)
-        self._bring_up_to_date()
+        self.refresh()
         if (cause := self._causes.decide(alert.target, alert.began, now)) is not None:
             return Suppressed(*cause)
         by_alert = self._inhibitor.by(_labels(alert))
@@ -149,24 +154,34 @@ class Suppressions:
 
     def taken_down(self, target: str) -> list[str]:
         """Every target that depends on `target`, directly or not, in order of name."""
-        self._bring_up_to_date()
+        self.refresh()
         return self.dependencies.taken_down(target)
 
     def takes_down(self, alert: AlertView) -> list[str]:
         """What the target of `alert` takes down with it, in order of name; nothing where it does not mean "down"."""
+        self.refresh()
         return self.taken_down(alert.target) if self._causes.means_down(alert.labels) else []
 
-    def _bring_up_to_date(self) -> None:
-        """Build the graph anew where targets were changed; one that cannot be leaves the old one as it is."""
+    def refresh(self) -> None:
+        """Bring other targets, inhibitions and settings into force; a graph that cannot be leaves the old one."""
         if not self._stale:
             return
-        self._stale = False
-        try:
-            self.dependencies = Dependencies(self._controls.overlaid("target", self._declared).values())
-        except DependencyError as error:
-            log.warning("the targets' dependencies stay as they were: %s", error)
-            return
-        self._causes.replace(self.dependencies)
+        stale, self._stale = self._stale, set()
+        if "target" in stale:
+            try:
+                self.dependencies = Dependencies(self._controls.overlaid("target", self._declared).values())
+            except DependencyError as error:
+                log.warning("the targets' dependencies stay as they were: %s", error)
+        if "inhibit_rule" in stale:
+            gone = {record.id for record in self._controls.records("inhibit_rule") if record.deleted}
+            rules = self._declared_rules | self._controls.live("inhibit_rule")
+            self._inhibitor.replace(rule for key, rule in rules.items() if key not in gone)
+        self._causes.replace(self.dependencies, self._settings())
+
+    def _settings(self) -> DependencySettings:
+        key = SINGLE["dependencies"]
+        there, said = self._controls.current("dependencies", key), self._controls.value("dependencies", key)
+        return self._declared_settings if there is None else said or DependencySettings()
 
 
 def _labels(alert: AlertView) -> Mapping[str, str]:

@@ -7,8 +7,10 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from agents.control_feed import ControlFeed
 from agents.notify import metrics
 from agents.notify.channels import CHANNELS, Channel
+from agents.notify.preferences import Preferences
 from agents.notify.worker import Worker
 from streams.topics import wait_for_topics
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from agents.notify.context import Outcome
     from agents.notify.settings import NotifySettings, Receiver
     from streams.kafka import KafkaSettings
+    from streams.preferences import DeclaredPreference
     from streams.routing import Route
 
 log = logging.getLogger("probestream.notify")
@@ -33,11 +36,13 @@ async def run(
     receivers: tuple[Receiver, ...],
     stop: asyncio.Event,
     ready: Callable[[], None],
+    preferences: tuple[DeclaredPreference, ...] = (),
 ) -> None:
     """Tell the receivers that `route` names of each transition on `alerts`, until `stop` is set.
 
-    Only channels that some receiver uses are started, each with a consumer group of its own. A channel that fails,
-    as all do when the broker goes away, is started again here. Raises only where the topics are missing.
+    What `preferences`, and those of the control topic, do not want told is put on record as skipped. Only channels that
+    some receiver uses are started, each with a consumer group of its own. A channel that fails, as all do when the
+    broker goes away, is started again here. Raises only where the topics are missing.
     """
     channels = [c for c in CHANNELS if any(c.configs(r) for r in receivers)]
     if not channels:
@@ -47,6 +52,7 @@ async def run(
         return
     if not await _topics(kafka, stop):
         return
+    wishes = Preferences(preferences)
     missing = {c.name for c in channels}
 
     def one_ready(name: str) -> None:
@@ -68,6 +74,7 @@ async def run(
                     settings=settings,
                     route=route,
                     receivers=receivers,
+                    preferences=wishes,
                     first=first,
                     carried=carried,
                 )
@@ -80,7 +87,8 @@ async def run(
                     await asyncio.wait_for(stop.wait(), pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
 
-    async with asyncio.TaskGroup() as group:
+    # Who does not want to be told must be known before the first page: it cannot be taken back.
+    async with ControlFeed(kafka, "notify", wishes.take).following(stop), asyncio.TaskGroup() as group:
         for number, channel in enumerate(channels):
             group.create_task(keep(channel, number == 0))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
     from agents.notify.delivery import Delivery, Integration
+    from agents.notify.preferences import Preferences
     from agents.notify.pulse import Pulse
     from agents.notify.settings import NotifySettings
     from streams.kafka import KafkaSettings
@@ -63,6 +64,7 @@ class Context:
     route: Route
     send_resolved: dict[str, list[bool]]
     reports_unrouted: bool
+    preferences: Preferences
     outlets: dict[tuple[str, int], Outlet]
     intents: AIOKafkaProducer
     partitions: Partitions

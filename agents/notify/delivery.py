@@ -18,6 +18,13 @@ def ledger_key(alert_id: str, number: int, receiver: str, channel: str, integrat
     return f"{alert_id}/{number}/{receiver}/{channel}/{integration}"
 
 
+def of_key(key: str) -> tuple[str, str, int]:
+    """Alert id, receiver and integration of a ledger key; an alert's id has no slash, a receiver's name may."""
+    alert_id, _, rest = key.split("/", 2)
+    receiver, _, integration = rest.rsplit("/", 2)
+    return alert_id, receiver, int(integration)
+
+
 def idempotency_key(key: str) -> str:
     """The same on every attempt, and safe in an HTTP header or a Message-ID whatever the receiver is called."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -16,7 +16,8 @@ from agents.notify.attempts import Attempts
 from agents.notify.commit import Committer
 from agents.notify.context import Context, Outcome
 from agents.notify.delivery import Delivery
-from agents.notify.plan import plan
+from agents.notify.past import Past
+from agents.notify.plan import Planned, concerned, plan
 from agents.notify.progress import Progress
 from schemas import Alert, DecodeError, decode
 from streams.units import now_ms
@@ -46,6 +47,7 @@ class Partition:
         self._progress = Progress()
         self._committer = Committer(context, number, self._progress)
         self._entries: dict[str, ledger.Entry] = {}
+        self._past = Past(context, number, _LEDGER_LIMIT_S)
         self._told: OrderedDict[str, set[tuple[str, int]]] = OrderedDict()
         self._last: dict[tuple[str, str, int], asyncio.Task[None]] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -93,11 +95,11 @@ class Partition:
                 self._context.kafka, self._context.channel, self.number, record.timestamp, _LEDGER_LIMIT_S
             )
         while True:
-            self._begin(record)
+            await self._begin(record)
             self._hold()
             record = await self._inbox.get()
 
-    def _begin(self, record: ConsumerRecord) -> None:
+    async def _begin(self, record: ConsumerRecord) -> None:
         source = Source(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
         read = asyncio.get_running_loop().time()
         try:
@@ -108,32 +110,56 @@ class Partition:
             self._progress.begin(source.offset, 1)
             self._committer.add(Outcome(source.offset, None, dead if self._context.reports_unrouted else None))
             return
+        if self._needs_past(alert) and (before := await self._past.told(alert)) is not None:
+            self._told[alert.id] = before
         told = self._told.get(alert.id)
+        now, channel, wishes = now_ms(), self._context.channel, self._context.preferences
         planned = plan(
             alert,
             self._context.route,
             self._context.send_resolved,
             told=told,
             reports_unrouted=self._context.reports_unrouted,
+            withheld=lambda receiver: wishes.withheld(receiver, channel, alert.severity, now),
         )
-        self._remember(alert, {(p.receiver, p.integration) for p in planned if not p.skip})
         self._progress.begin(source.offset, len(planned))
         if not planned:
             self._committer.passed()
-        for p in planned:
-            delivery = Delivery(alert, source, p.receiver, self._context.channel, p.integration)
-            entry = self._entries.pop(delivery.key, None)
-            carried = self._context.carried.get(delivery.key)
-            if entry is not None and entry.final:
-                self._context.carried.pop(delivery.key, None)
-                self._progress.finish_one(source.offset)
-                self._committer.passed()
-            elif carried is not None:
-                self._committer.add(carried)
-            elif p.skip:
-                self._committer.add(Outcome(source.offset, delivery.note("skipped", p.skip, now_ms())))
-            else:
-                self._start(delivery, entry, read)
+        tells = {
+            (p.receiver, p.integration)
+            for p in planned
+            if self._one(p, Delivery(alert, source, p.receiver, channel, p.integration), read, now)
+        }
+        self._remember(alert, tells)
+
+    def _one(self, planned: Planned, delivery: Delivery, read: float, now: float) -> bool:
+        """Begin a delivery, or go on where the ledger says; whether the integration is told, or was.
+
+        What was decided, or begun, stays so whatever people prefer by now: the end must fit the beginning.
+        """
+        offset = delivery.source.offset
+        entry = self._entries.pop(delivery.key, None)
+        carried = self._context.carried.get(delivery.key)
+        if entry is not None and entry.final:
+            self._context.carried.pop(delivery.key, None)
+            self._progress.finish_one(offset)
+            self._committer.passed()
+            return entry.outcome != "skipped"
+        if carried is not None:
+            self._committer.add(carried)
+            return carried.notification is None or carried.notification.outcome != "skipped"
+        if planned.skip and entry is None:
+            step = delivery.note("skipped", planned.skip, now, error=planned.why)
+            self._committer.add(Outcome(offset, step))
+            return False
+        self._start(delivery, entry, read)
+        return True
+
+    def _needs_past(self, alert: Alert) -> bool:
+        """Whether somebody may have been told less than all, before this process had the alert."""
+        context = self._context
+        unseen = alert.id not in self._told and alert.previous not in ("", "pending")
+        return unseen and alert.notify and context.preferences.concern(concerned(alert, context.route))
 
     def _remember(self, alert: Alert, told: set[tuple[str, int]]) -> None:
         if alert.state in ("resolved", "cancelled"):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from streams.routing import Route, labels_of, receivers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from agents.notify.preferences import Withheld
     from schemas import Alert
 
 TO_SEND = ""
@@ -18,11 +19,12 @@ TO_SEND = ""
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One integration to tell; with `skip`, the named reason why it is not told."""
+    """One integration to tell; with `skip`, the named reason why it is not told, and `why` in words."""
 
     receiver: str
     integration: int
     skip: str = TO_SEND
+    why: str = ""
 
 
 def plan(
@@ -32,35 +34,47 @@ def plan(
     *,
     told: AbstractSet[tuple[str, int]] | None,
     reports_unrouted: bool,
+    withheld: Callable[[str], Withheld | None] = lambda _: None,
 ) -> list[Planned]:
     """The integrations of one channel that `alert` concerns.
 
     `send_resolved` holds one entry per integration of each receiver in this channel. `told` are the (receiver,
     integration) pairs told of this alert before, None where its beginning was not seen. `reports_unrouted` is true
-    for the one channel that puts on record that an alert had no receiver at all.
+    for the one channel that puts on record that an alert had no receiver at all. `withheld` says why people do not
+    want a receiver to be told; of the end it hears all the same where it was told of the beginning.
     """
     if not alert.notify:
         return []
-    # Those that an escalation names hear of its step and of the end, whatever the routes say.
-    names = list(dict.fromkeys([*receivers_of(route, labels_of(alert)), *alert.receivers]))
+    names = concerned(alert, route)
     if not names:
         return [Planned("", 0, "no_route")] if reports_unrouted else []
     return [
-        Planned(name, number, _skip(alert, told, (name, number), resolved=resolved))
+        _planned(alert, told, (name, number), resolved=resolved, withheld=withheld)
         for name in names
         for number, resolved in enumerate(send_resolved.get(name, ()))
     ]
 
 
-def _skip(
-    alert: Alert, told: AbstractSet[tuple[str, int]] | None, integration: tuple[str, int], *, resolved: bool
-) -> str:
+def concerned(alert: Alert, route: Route) -> list[str]:
+    """The receivers of `alert`, each once; those that an escalation names hear of its step and of the end."""
+    return list(dict.fromkeys([*receivers_of(route, labels_of(alert)), *alert.receivers]))
+
+
+def _planned(
+    alert: Alert,
+    told: AbstractSet[tuple[str, int]] | None,
+    integration: tuple[str, int],
+    *,
+    resolved: bool,
+    withheld: Callable[[str], Withheld | None],
+) -> Planned:
     if alert.state != "resolved":
-        return TO_SEND
+        against = withheld(integration[0])
+        return Planned(*integration) if against is None else Planned(*integration, against.reason, against.text)
     if not resolved:
-        return "send_resolved_off"
+        return Planned(*integration, "send_resolved_off")
     # Only a beginning that was seen proves that nobody was told; after a restart in between, one message too many
     # is better than one too few.
     if told is not None and integration not in told:
-        return "firing_not_told"
-    return TO_SEND
+        return Planned(*integration, "firing_not_told")
+    return Planned(*integration)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from agents.notify.channels import Channel
+    from agents.notify.preferences import Preferences
     from agents.notify.settings import NotifySettings, Receiver
     from streams.kafka import KafkaSettings
     from streams.routing import Route
@@ -48,6 +49,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         settings: NotifySettings,
         route: Route,
         receivers: tuple[Receiver, ...],
+        preferences: Preferences,
         first: bool,
         carried: dict[str, Outcome],
     ) -> None:
@@ -73,6 +75,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             route=route,
             send_resolved={r.name: [c.send_resolved for c in channel.configs(r)] for r in receivers},
             reports_unrouted=first,
+            preferences=preferences,
             outlets={
                 (r.name, number): Outlet(channel.open(config, settings), Gate(settings.concurrency))
                 for r in receivers

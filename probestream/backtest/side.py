@@ -15,6 +15,7 @@ from streams.kernel import kinds
 from streams.partition_state import Limits
 from streams.replay import Terms, terms_of
 from streams.rules.compile import compile_rules
+from streams.suppression import KINDS as QUIETING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 CURRENT = "current"
 """The rules of the configuration, with the changes that people made to them at run time, each from its time on."""
 LEAST_WARM_UP_S = 3600.0
-_QUIETING = ("silence", "maintenance", "target")
 _RULES = ("rule", "threshold")
 
 
@@ -42,7 +42,7 @@ class Side:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of changes that count."""
-        return (*_RULES, *_QUIETING) if self.name == CURRENT else _QUIETING
+        return (*_RULES, *QUIETING) if self.name == CURRENT else QUIETING
 
     def controls(self, from_ms: float, to_ms: float) -> list[tuple[float, Control]]:
         """What stands when a replay begins, and what changes on the way."""

@@ -26,7 +26,7 @@ from streams.rules.expand import written_name
 
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _PREFIX = "PROBESTREAM__"
-_UNIQUE = ("targets", "rules", "receivers", "maintenance", "silences")
+_UNIQUE = ("targets", "rules", "receivers", "maintenance", "silences", "preferences", "inhibit_rules")
 _MAX_BYTES = 8 * 1024 * 1024
 _MAX_NODES = 200_000
 _TOO_MANY = "too many nodes, or aliases that unfold into too many"
@@ -340,6 +340,8 @@ class Reader:
             first: dict[str, int] = {}
             for i, item in enumerate(data.get(section) or []):
                 name = item.get("name")
+                if not name:  # an inhibition may have none
+                    continue
                 if name in first:
                     line = self.marks.get((section, first[name], "name"), (0, 0))[0]
                     path = (section, i, "name")

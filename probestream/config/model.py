@@ -16,6 +16,7 @@ from streams.causes import DependencySettings
 from streams.inhibition import InhibitRule
 from streams.kafka import KafkaSettings
 from streams.maintenance import Window
+from streams.preferences import DeclaredPreference
 from streams.routing import Route, named_receivers
 from streams.rules import Rule, together
 from streams.settings import Settings
@@ -33,6 +34,7 @@ class Config(Settings):
     inhibit_rules: tuple[InhibitRule, ...] = ()
     maintenance: tuple[Window, ...] = ()
     silences: tuple[DeclaredSilence, ...] = ()
+    preferences: tuple[DeclaredPreference, ...] = ()
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)

@@ -30,7 +30,19 @@ def broken(config: Config) -> Iterator[tuple[Place, str]]:
                 close = difflib.get_close_matches(name, names, n=1)
                 meant = f"; did you mean {close[0]!r}?" if close else ""
                 yield ("maintenance", i, "targets", j), f"no target is named {name!r}{meant}"
+    known = {r.name for r in config.receivers}
+    for i, wish in enumerate(config.preferences):
+        for j, name in enumerate(wish.reaches(wish.name)):
+            if name not in known:
+                where = ("receivers", j) if wish.receivers else ("name",)
+                yield ("preferences", i, *where), _no_receiver(name, known)
     yield from _steps(config)
+
+
+def _no_receiver(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {close[0]!r}?" if close else f"defined: {', '.join(sorted(known)) or 'none'}"
+    return f"no receiver is named {name!r}; {meant}"
 
 
 def _steps(config: Config) -> Iterator[tuple[Place, str]]:
@@ -41,6 +53,4 @@ def _steps(config: Config) -> Iterator[tuple[Place, str]]:
     for i, rule in enumerate(written.values()):
         for j, step in enumerate(rule.escalate):
             for unknown in sorted(set(step.receivers) - known):
-                close = difflib.get_close_matches(unknown, known, n=1)
-                meant = f"did you mean {close[0]!r}?" if close else f"defined: {', '.join(sorted(known)) or 'none'}"
-                yield ("rules", i, "escalate", j, "receivers"), f"no receiver is named {unknown!r}; {meant}"
+                yield ("rules", i, "escalate", j, "receivers"), _no_receiver(unknown, known)

@@ -10,7 +10,7 @@ import pytest
 
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
-from probestream.config import load
+from probestream.config import ConfigError, load
 from probestream.reload import FileWatch
 from schemas import Finding, encode
 from streams.control_client import ControlClient
@@ -138,6 +138,45 @@ async def test_targets_are_told_without_their_secrets(kafka, reader, tmp_path, m
     written = "".join(r.body for kind in ("target", "audit", "file") for r in controls.records(kind))
     assert "s3cret" not in written
     assert "abc" not in written
+
+
+async def test_inhibitions_dependencies_and_preferences_of_the_file_are_told(kafka, reader, tmp_path):
+    """Added, changed and taken out of the file, each is a change of the log; an inhibition needs no name."""
+    path = tmp_path / "probestream.yaml"
+    head = TARGETS + "receivers: [{name: ops}]\n"
+    inhibit = "inhibit_rules:\n  - {source_matchers: [severity=critical], target_matchers: ['team=%s']}\n"
+    path.write_text(head + inhibit % "a")
+    async with watching(path, kafka) as said:
+        await until(lambda: _knows_the_file(reader))
+        path.write_text(
+            head
+            + inhibit % "b"
+            + "dependencies: {hold: 3s}\n"
+            + "preferences:\n  - {name: ada, receivers: [ops], quiet_hours: [{from: 22:00, to: 07:00}]}\n"
+        )
+        await until(lambda: said.has("dependencies all changed", "preference ada changed"))
+        controls = await reader.refresh()
+        assert controls.value("dependencies", "all").hold == 3.0
+        assert controls.value("preference", "ada").quiet_hours[0].to == 7 * 60
+        rules = {r.id: r.deleted for r in controls.records("inhibit_rule")}
+        assert sorted(rules.values()) == [False, True]
+        (left,) = controls.live("inhibit_rule").values()
+        assert left.target == ("team=b",)
+        path.write_text(head)
+        await until(lambda: said.has("dependencies all taken out", "preference ada taken out"))
+        assert [(await reader.refresh()).live(k) for k in ("inhibit_rule", "dependencies", "preference")] == [{}] * 3
+
+
+async def test_a_preference_names_a_receiver(tmp_path):
+    """A person without a receiver of that name is told where, and which ones there are."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text("receivers: [{name: ops}]\npreferences:\n  - {name: op}\n  - {name: ada, receivers: [ops, dba]}\n")
+    with pytest.raises(ConfigError) as wrong:
+        load(path)
+    assert [str(p).removeprefix(f"{path}:") for p in wrong.value.problems] == [
+        "3:6: preferences[0].name: no receiver is named 'op'; did you mean 'ops'?",
+        "4:34: preferences[1].receivers[1]: no receiver is named 'dba'; defined: ops",
+    ]
 
 
 async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):

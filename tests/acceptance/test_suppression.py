@@ -130,3 +130,23 @@ async def test_bad_control_records_are_dead_letters_once(kafka):
         async with gateway(kafka):
             await stranger.raw("control", b"junk2", b"rule/x")
             assert [x.value for x in (await seen.wait(DEAD_LETTERS, 4))[3:]] == [b"junk2"]
+
+
+async def test_inhibitions_and_what_means_down_are_changed_at_run_time(kafka, feed, client):
+    """A new inhibition hushes what fires already, taken back it is told; a warning that means down is a cause."""
+    rule = {"source_matchers": ["alertname=down"], "target_matchers": ["alertname=slow"], "equal": ["target"]}
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        await feed.finding(DOWN, target="db")
+        await feed.finding(SLOW, target="db")
+        await feed.finding(SLOW, target="host")
+        await feed.finding(DOWN, target="shop")
+        await seen.wait(ALERTS, lambda got: latest(got, "shop") is not None and latest(got, "shop").notify)
+        await seen.wait(ALERTS, lambda got: latest(got, "db", "slow") is not None)
+        await client.change("inhibit_rule", "db-first", rule, 0, "ada")
+        await seen.wait(ALERTS, lambda got: latest(got, "db", "slow").reason == "inhibited")
+        await client.change("dependencies", "all", {"cause": ["alertname=slow"], "hold": 1}, 0, "ada")
+        await seen.wait(ALERTS, lambda got: latest(got, "shop").reason == "cause_down")
+        await client.change("inhibit_rule", "db-first", None, 1, "ada")
+        await client.change("dependencies", "all", None, 1, "ada")
+        await seen.wait(ALERTS, lambda got: latest(got, "db", "slow").state == "firing")
+        await seen.wait(ALERTS, lambda got: latest(got, "shop").state == "firing")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from streams.inhibition import PAIR, Inhibitor, InhibitRule
+from streams.inhibition import PAIR, Inhibitor, InhibitRule, id_of
 from streams.labels import matches
 
 VALUES = st.sampled_from(["", "a", "b"])
@@ -118,3 +118,26 @@ def test_the_critical_alert_of_a_pair_speaks_for_the_warning():
     assert inhibitor.by(critical) is None
     inhibitor.note("c", critical, 0.0, firing=False)
     assert inhibitor.by({**critical, "severity": "warning"}) is None
+
+
+@given(RULES, RULES, STEPS, LABELS)
+def test_other_rules_count_for_what_fires_already(before, after, steps, labels):
+    """After a change of the rules the answers are those of somebody who had these rules from the beginning."""
+    changed, always = Inhibitor(before), Inhibitor(after)
+    for n, of, fires in steps:
+        changed.note(f"a{n}", of, float(n), firing=fires)
+        always.note(f"a{n}", of, float(n), firing=fires)
+    changed.replace(after)
+    assert changed.by(labels) == always.by(labels)
+    for n, of, fires in reversed(steps):
+        changed.note(f"a{n}", of, float(n), firing=not fires)
+        always.note(f"a{n}", of, float(n), firing=not fires)
+    assert changed.by(labels) == always.by(labels)
+
+
+def test_a_rule_without_a_name_is_known_by_what_it_says():
+    """The same in either notation is the same rule; another text is another."""
+    one = InhibitRule(source_match={"a": "b"}, target_matchers=["c=d"])
+    assert id_of(one) == id_of(InhibitRule(source_matchers=['a="b"'], target_matchers=["c=d"]))
+    assert id_of(one) != id_of(InhibitRule(source_matchers=['a="b"'], target_matchers=["c=d"], equal=["host"]))
+    assert id_of(InhibitRule(name="n")) == "n"

@@ -250,3 +250,34 @@ def test_the_order_between_topics_and_partitions_does_not_matter(order, now):
         ]
 
     assert fed(order) == fed(range(6))
+
+
+def test_an_inhibition_of_the_control_topic_counts_for_what_fires():
+    """Added, changed and taken out at run time, also one of the file; each counts at the next answer."""
+    file = InhibitRule(name="file", source_matchers=["alertname=down"], target_matchers=["alertname=slow"])
+    s = Suppressions(inhibit_rules=[file])
+    s.note(view("d", rule="down", on="db"))
+    slow, other = view("s", rule="slow"), view("o", rule="other")
+    assert [s.decide(a, 1.0) for a in (slow, other)] == [Suppressed("inhibited", "d"), None]
+    s.take(record("inhibit_rule", "new", source_matchers=["alertname=down"], target_matchers=["alertname=other"]))
+    assert s.decide(other, 1.0) == Suppressed("inhibited", "d")
+    s.take(record("inhibit_rule", "new", 2, source_matchers=["alertname=never"], target_matchers=["alertname=other"]))
+    s.take(record("inhibit_rule", "file", deleted=True))
+    assert [s.decide(a, 1.0) for a in (slow, other)] == [None, None]
+
+
+def test_other_settings_of_dependencies_count_for_what_fires():
+    """What means down, and how long a dependant waits, can be changed; without them it is as by default."""
+    s = causes()
+    s.note(view("h", "host", severity="warning"))
+    s.note(view("p", "host", severity="warning", state="pending", rule="ping"))
+    dependant = view("s", "svc", began=0.0)
+    assert s.decide(dependant, 10_000.0) is None
+    s.take(record("dependencies", "all", cause=["severity=warning"], hold="20s"))
+    assert s.decide(dependant, 10_000.0) == Suppressed("cause_down", "h")
+    assert s.takes_down(view("w", "host", severity="warning")) == ["other", "svc", "tenant"]
+    s.note(view("h", "host", severity="warning", state="resolved"))
+    assert s.decide(dependant, 10_000.0) == Suppressed("waiting_for_cause", "p", 60_000.0)
+    s.take(record("dependencies", "all", 2, deleted=True))
+    assert s.decide(dependant, 10_000.0) == Suppressed("waiting_after_cause", "h", 60_000.0)
+    assert s.decide(dependant, 60_000.0) is None
