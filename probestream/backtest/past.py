@@ -25,17 +25,31 @@ def past(kafka: KafkaSettings) -> tuple[list[tuple[float, Alert]], list[tuple[fl
     return asyncio.run(_past(kafka))
 
 
+def controls_of(kafka: KafkaSettings) -> list[tuple[float, Control]]:
+    """Every record of `control` that is left, with when the broker took it."""
+    return asyncio.run(_controls(kafka))
+
+
+async def _controls(kafka: KafkaSettings) -> list[tuple[float, Control]]:
+    return await _all(kafka, CONTROL, Control, await _counts(kafka))
+
+
 async def _past(kafka: KafkaSettings) -> tuple[list[tuple[float, Alert]], list[tuple[float, Control]]]:
+    counts = await _counts(kafka)
+    return await _all(kafka, ALERTS, Alert, counts), await _all(kafka, CONTROL, Control, counts)
+
+
+async def _counts(kafka: KafkaSettings) -> dict[str, int]:
+    """Partitions by the names of the two topics, as far as they are there."""
     admin = AIOKafkaAdminClient(**client_options(kafka, "backtest-admin"))
     await admin.start()
     try:
         there = set(await admin.list_topics())
         names = [n for n in (full_name(kafka, ALERTS), full_name(kafka, CONTROL)) if n in there]
         described = await admin.describe_topics(names) if names else []
-        counts = {d["topic"]: len(d["partitions"]) for d in described}
+        return {d["topic"]: len(d["partitions"]) for d in described}
     finally:
         await admin.close()
-    return await _all(kafka, ALERTS, Alert, counts), await _all(kafka, CONTROL, Control, counts)
 
 
 async def _all(kafka: KafkaSettings, topic: Topic, kind: type[R], counts: dict[str, int]) -> list[tuple[float, R]]:

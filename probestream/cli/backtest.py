@@ -150,12 +150,12 @@ def _wanted(targets: list[str], match: list[str]) -> Callable[[Episode], bool]:
 def _run(log: Log, asked: Asked) -> dict[str, Any]:
     from probestream.backtest.run import backtest as replay  # noqa: PLC0415
 
-    with _progress() as told:
+    with progress() as told:
         return replay(log, asked, told)
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Told]:
+def progress() -> Iterator[Told]:
     """A bar on standard error, where that is a terminal, with samples a second and the time that is left."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
@@ -245,7 +245,7 @@ def export_samples(
             raise UsageProblem(f"{error}") from error
         if not any(p.end > p.first for p in parts):
             raise Failure(f"{log.topic} has no samples of that time")
-        with _progress() as told:
+        with progress() as told:
             told.begin(sum(p.end - p.first for p in parts))
             try:
                 count = write(log, parts, output, lambda records: told.read(records, 0))

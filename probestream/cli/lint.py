@@ -11,7 +11,7 @@ import typer
 from probestream.cli.common import ConfigOption, DataOption, JsonOption, UsageProblem, config_path
 
 if TYPE_CHECKING:
-    from probestream.config import Config
+    from probestream.config.load import Located
     from streams.rules.lint import Past
 
 
@@ -42,7 +42,7 @@ def lint(
         raise typer.Exit(2) from None
     settings = found.config
     complete = settings.detect.unknown_targets != "accept"
-    past = None if history is None else _past(history, settings, data)
+    past = None if history is None else _past(history, found, data)
     remarks = look(settings.rules, settings.targets, complete=complete, history=past)
     index = found.rule_index()
     placed = [(r, found.at(("rules", index[r.written], r.field), r.message)) for r in remarks]
@@ -62,12 +62,11 @@ def lint(
         raise typer.Exit(1)
 
 
-def _past(span: str, settings: Config, data: Path | None) -> Past:
-    """What the alerts of the last `span` were. Raises UsageProblem, Failure."""
-    import asyncio  # noqa: PLC0415
-
+def _past(span: str, found: Located, data: Path | None) -> Past:
+    """What the rules did in the last `span`. Raises UsageProblem, Failure."""
+    from probestream.cli.backtest import progress  # noqa: PLC0415
     from probestream.cli.common import cluster, data_folder, quiet_clients, reaching  # noqa: PLC0415
-    from probestream.cli.past import read_past  # noqa: PLC0415
+    from probestream.cli.past import own_past  # noqa: PLC0415
     from streams.units import now_ms, seconds  # noqa: PLC0415
 
     try:
@@ -77,9 +76,9 @@ def _past(span: str, settings: Config, data: Path | None) -> Past:
     if not span_s:
         raise UsageProblem("--history: how far back? for instance 7d")
     quiet_clients()
-    kafka = cluster(settings, data_folder(data))
-    with reaching(kafka):
-        return asyncio.run(read_past(kafka, span_s, now_ms()))
+    kafka = cluster(found.config, data_folder(data))
+    with reaching(kafka), progress() as told:
+        return own_past(kafka, found, span_s, now_ms(), told)
 
 
 def _print_json(path: Path, remarks: list[dict[str, Any]]) -> None:

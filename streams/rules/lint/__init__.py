@@ -13,7 +13,7 @@ from streams.rules.lint.flapping import flapping
 from streams.rules.lint.overlap import overlapping
 from streams.rules.lint.past import Past, flapped, silent
 from streams.rules.lint.reach import always, never, too_few_samples, unmeasured, unselected
-from streams.rules.lint.watch import Episode, History, Remark, Target, Watch
+from streams.rules.lint.watch import Episode, History, Remark, Span, Target, Watch
 
 if TYPE_CHECKING:
     from streams.rules.model import Rule
@@ -30,7 +30,7 @@ CHECKS: tuple[Callable[[Watch], Iterator[Remark]], ...] = (
     silent,
 )
 
-__all__ = ["CHECKS", "Episode", "History", "Past", "Remark", "Target", "Watch", "lint"]
+__all__ = ["CHECKS", "Episode", "History", "Past", "Remark", "Span", "Target", "Watch", "lint"]
 
 
 def lint(

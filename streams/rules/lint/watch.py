@@ -41,14 +41,25 @@ class Episode:
 
 
 class History(Protocol):
-    """What the log tells of rules."""
+    """What is known of the past of rules."""
 
-    @property
-    def span_s(self) -> float:
-        """How far back it goes, in seconds."""
+    def of(self, rule: str) -> Span:
+        """How far it goes back for a rule, and where it is from."""
 
     def episodes(self, rule: str) -> Mapping[str, Sequence[Episode]]:
         """The alerts of a rule that fired, by target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The last `seconds`; `changed` is whether they begin with a change of the rule, which was another before.
+
+    `replayed`: not what did fire, but what the rule as it is would have made of the samples.
+    """
+
+    seconds: float
+    changed: bool = False
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 from schemas import Alert
 from streams.rules import Rule, expand
-from streams.rules.lint import Past, lint
+from streams.rules.lint import Episode, Past, lint
 
 _IDS = itertools.count()
 DAY_MS = 86_400_000.0
@@ -85,3 +86,30 @@ def test_a_rule_that_never_fired_is_a_note():
 def test_without_a_history_nothing_is_said_of_it():
     """Nor asked."""
     assert remarks(None, {"name": "slow"}) == []
+
+
+def test_what_a_rule_did_before_it_was_changed_is_not_its_own():
+    """Episodes of the former version are left out, and the time is that since the change."""
+    past = Past(7 * 86_400.0, DAY_MS, {"slow": DAY_MS / 2, "next": DAY_MS * 2})
+    for _ in range(6):
+        told(past, "slow", "shop", 60)
+        told(past, "next", "shop", 60)
+    assert [(r[1], r[3].split(":")[0]) for r in remarks(past, {"name": "slow"}, {"name": "next"})] == [
+        ("never-fired", "has not fired in 12h since it was changed"),
+        ("never-fired", "is not in force as it is here, and there are no samples to try it on"),
+    ]
+    for _ in range(6):
+        told(past, "slow", "shop", 60, began=DAY_MS * 0.6)
+    assert remarks(past, {"name": "slow"})[0][3].startswith("6 episodes of less than 5m on shop, in 12h since it was ")
+
+
+def test_a_changed_rule_answers_for_what_it_would_have_done():
+    """Its episodes are those of a replay of the samples; of a rule without any, that it would not have fired."""
+    short = [Episode("slow", "shop", 1.0, 2.0)] * 5
+    there = {"slow": {"shop": short}, "next": {}, "damped": {"db": [Episode("damped", "db", 1.0, None, flapped=True)]}}
+    past = Past(7 * 86_400.0, DAY_MS, dict.fromkeys(there, math.inf), there, 86_400.0)
+    assert [(r[1], r[3].split(":")[0]) for r in remarks(past, *({"name": n} for n in there))] == [
+        ("flapped", "as it is now, it would have had 5 episodes of less than 5m on shop, in 1d of samples"),
+        ("never-fired", "as it is now, it would not have fired in 1d of samples"),
+        ("flapped", "as it is now, it would have been told as flapping on db, in 1d of samples"),
+    ]
