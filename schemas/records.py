@@ -94,6 +94,9 @@ class Finding(Record):
     conditions: list[dict[str, Any]] = field(default_factory=list)
     rule_version: int = 0
     sequence: int = -1
+    source_sample: int = -1
+    good: int = 0
+    wanted: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,6 +145,7 @@ class Alert(Record):
     conditions: list[dict[str, Any]] = field(default_factory=list)
     rule_version: int = 0
     decisions: list[dict[str, Any]] = field(default_factory=list)
+    told_as: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)

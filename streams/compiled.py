@@ -23,6 +23,7 @@ class Conditions:
     no value or fewer than `min_samples` samples stand behind it. `tokens[start[r]:start[r + 1]]` is rule r: an entry
     >= 0 is a condition, kinds.AND and kinds.OR take two, kinds.NOT takes one. Unknown spreads as in SQL, and a rule
     whose outcome is unknown stays as it was. `cron` is a cron expression with time zone and grace for kind MISSED.
+    `wanted` is by rule with how many good samples in a row its end is verified; empty: with none.
     """
 
     names: list[str] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Conditions:
     start: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     tokens: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     severity: Ints = field(default_factory=lambda: np.zeros(0, np.int64))  # by rule: 0 info, 1 warning, 2 critical
+    wanted: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     cron: dict[int, tuple[str, str, float]] = field(default_factory=dict)  # by condition: expression, zone, grace s
 
     def timed(self) -> NDArray[np.bool_]:

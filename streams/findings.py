@@ -43,6 +43,9 @@ def finding(fold: Fold, change: Change, version: int = 0) -> Finding:
         source_partition=fold.partition,
         source_offset=change.offset,
         rule_version=version,
+        source_sample=change.sample,
+        good=change.good,
+        wanted=change.wanted,
         conditions=[_condition(fold, c, seen) for c, seen in zip(own, change.seen, strict=True)],
     )
 
@@ -52,8 +55,9 @@ def ceased(old: Fold, fresh: Fold) -> list[Change]:
 
     It is told at once: the rule may be back before those who read findings have noticed that it was gone.
     """
-    holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in held(fresh)}
-    return [replace(c, holds=False) for c in held(old) if (old.name_of(c.target), old.rules[c.rule].name) not in holds]
+    holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in held(fresh, verifying=True)}
+    before = held(old, verifying=True)
+    return [replace(c, holds=False) for c in before if (old.name_of(c.target), old.rules[c.rule].name) not in holds]
 
 
 def _condition(fold: Fold, c: int, seen: tuple[float, float, int]) -> dict[str, Any]:

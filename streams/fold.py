@@ -199,6 +199,7 @@ class Fold(Partition):
 
     def _changes(self, records: Records, flat: Flat, outcome: Outcome) -> None:
         out: Changes = self._out
+        wanted = self.rules_table().wanted
         for i in range(int(out.used[0])):
             rule, target, holds, record, sample = out.what[i].tolist()
             time, base, score = out.at[i].tolist()
@@ -207,7 +208,7 @@ class Fold(Partition):
                 Change(
                     rule=rule,
                     target=target,
-                    holds=bool(holds),
+                    holds=holds == state.TRUE,
                     offset=int(records.offset[record]),
                     time=time,
                     baseline=base,
@@ -215,6 +216,9 @@ class Fold(Partition):
                     seen=[(v, n, int(t)) for v, n, t in seen],
                     text=self._text_of(records.data, flat, sample),
                     name=self.name_of(target),
+                    sample=sample - int(flat.first[record]) if sample >= 0 else -1,
+                    good=max(holds - judge.VERIFYING, 0),
+                    wanted=int(wanted[rule]) if holds >= judge.VERIFYING else 0,
                 )
             )
 

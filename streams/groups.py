@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from schemas import Finding
+from streams.life.known import decided_by, is_known
 
 if TYPE_CHECKING:
     from streams.life.life import Life
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 PREFIX = "group:"
 _ALL = "all"
-_KNOWN_BY = ("time", "source_partition", "source_offset", "sequence")
 
 
 def is_grouped(rule: Rule) -> bool:
@@ -64,15 +64,19 @@ def take_member(life: Life, finding: Finding, rule: Rule, configured: Collection
     `configured` are the group's targets by the configuration; those that push by themselves are counted as they come.
     """
     before = life.members.get(finding.target)
-    if before is not None and _known(before, finding):
+    if before is not None and is_known(before, finding):
         return None
-    if before is None or before["holds"] != finding.holds:
+    # A member counts until the end is verified for it.
+    verifying = before is not None and before["holds"] and finding.good < min(finding.wanted, rule.good_samples)
+    holds = finding.holds or verifying
+    if before is None or before["holds"] != holds:
         life.relist = True
     life.members[finding.target] = {
-        "holds": finding.holds,
+        "holds": holds,
         "at": now,
         "pushed": finding.target not in configured,
-        **{name: getattr(finding, name) for name in _KNOWN_BY},
+        **({"verified": [finding.good, finding.wanted]} if verifying and not finding.holds else {}),
+        **decided_by(before or {}, finding),
     }
     life.total = len(configured) + sum(1 for m in life.members.values() if m["pushed"])
     return judge(life, rule, finding)
@@ -94,6 +98,8 @@ def judge(life: Life, rule: Rule, last: Finding) -> Finding | None:
         "value": float(count),
         # A group's finding is made from members' findings that were new: it is new.
         "sequence": int(life.finding.get("sequence", -1)) + 1,
+        "good": 0,
+        "wanted": 0,
     }
     return Finding.from_dict(values)
 
@@ -104,6 +110,10 @@ def reconfigure(life: Life, rule: Rule, configured: Collection[str], now: float)
     for name in gone:
         life.relist = life.relist or life.members[name]["holds"]
         del life.members[name]
+    for member in life.members.values():
+        good, wanted = member.get("verified") or (0, 0)
+        if wanted and member["holds"] and good >= min(wanted, rule.good_samples):
+            member["holds"], life.relist = False, True
     life.total = len(set(configured) | set(life.members))
     last = Finding(
         target=life.target,
@@ -125,16 +135,3 @@ def forget_members(life: Life, before: float) -> None:
     old = [name for name, member in life.members.items() if not member["holds"] and member["at"] < before]
     for name in old:
         del life.members[name]
-
-
-def _known(member: Mapping[str, Any], finding: Finding) -> bool:
-    """Whether a finding came before: as streams/life/events.py knows those of one target."""
-    if finding.time > member["time"]:
-        return False
-    if finding.sequence >= 0 and member["sequence"] >= 0:
-        return bool(finding.sequence <= member["sequence"])
-    return (
-        finding.source_offset >= 0
-        and member["source_partition"] == finding.source_partition
-        and finding.source_offset <= member["source_offset"]
-    )

@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from streams.admission import Refusal
 from streams.records import Record
 
+LAST_SAMPLE = 2**31 - 1
+"""In place of a sample's number: after all samples of its record."""
+
 
 @dataclass(slots=True)
 class Change:
     """A rule began or ceased to hold for a target.
 
     `seen` holds value, number of samples and truth (0, 1, 2: unsure) of each of the rule's conditions, in order.
-    `time` is that of the sample that decided it, or the clock's where time alone did.
+    `time` is that of the sample that decided it, or the clock's where time alone did; `sample` is its place in its
+    record, -1 where time alone did. `good` is with how many samples in a row it has not held since, `wanted` until how
+    many such samples each is told of.
     """
 
     rule: int
@@ -26,6 +31,9 @@ class Change:
     seen: list[tuple[float, float, int]]
     text: tuple[str, str] = ("", "")
     name: str = ""  # of the target, which may be forgotten by now
+    sample: int = -1
+    good: int = 0
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

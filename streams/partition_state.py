@@ -144,8 +144,9 @@ class Partition:
     def loaded(self) -> None:
         """Work out what is not stored, after the state was filled from table entries."""
         held, weights = self.state.targets, self.rules_table().weight
-        held.place[:, state.CRITICALS] = held.holds @ (weights == 2).astype(np.int64)
-        held.place[:, state.WARNS] = held.holds @ (weights == 1).astype(np.int64)
+        holds = held.holds == state.TRUE
+        held.place[:, state.CRITICALS] = holds @ (weights == 2).astype(np.int64)
+        held.place[:, state.WARNS] = holds @ (weights == 1).astype(np.int64)
         held.num[:, state.TOLD] = -np.inf
         panes.point(self.state.ring, int(self.state.clock[state.HEAD]))
         self.state.clock[state.TICKED] = self.state.clock[state.TARGETS]  # as at the end of every record

@@ -29,14 +29,18 @@ class Route(Settings):
 
 def labels_of(alert: Alert) -> dict[str, str]:
     """What routes match on: the alert's labels, and its rule as Alertmanager calls it."""
-    called = alert.labels.get("alertname", "")  # the two rules of a pair have one name
-    return {
-        **alert.labels,
-        "alertname": called if alert.rule.startswith(f"{called}:") else alert.rule,
-        "rule": alert.rule,
-        "target": alert.target,
-        "severity": alert.severity,
-    }
+    return _matched(alert, {**alert.labels, "severity": alert.severity})
+
+
+def labels_told(alert: Alert) -> list[dict[str, str]]:
+    """The labels, as `labels_of`, that the alert was told with so far, oldest first: its rule may have been edited."""
+    return [_matched(alert, labels) for labels in alert.told_as] or [labels_of(alert)]
+
+
+def _matched(alert: Alert, labels: Mapping[str, str]) -> dict[str, str]:
+    called = labels.get("alertname", "")  # the two rules of a pair have one name
+    name = called if alert.rule.startswith(f"{called}:") else alert.rule
+    return {**labels, "alertname": name, "rule": alert.rule, "target": alert.target}
 
 
 def receivers_of(route: Route, labels: Mapping[str, str]) -> list[str]:

@@ -39,6 +39,7 @@ def tables(conditions: Conditions, sets: RuleSets, windows: list[float]) -> Rule
         np.array([r for s in sets.sets for r in s], np.int64),
         np.array([np.bitwise_or.reduce(look[list(s)]) if s else 0 for s in sets.sets], np.uint8),
         np.full(len(conditions.kind), np.nan),
+        conditions.wanted if len(conditions.wanted) else np.zeros(len(conditions.names), np.int64),
     )
 
 

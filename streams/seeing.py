@@ -7,28 +7,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streams.kernel import judge, kinds, state
-from streams.outcome import Change, Seen
+from streams.outcome import LAST_SAMPLE, Change, Seen
 
 if TYPE_CHECKING:
     from streams.partition_state import Partition
 
 
-def held(of: Partition) -> list[Change]:
-    """Every rule that holds, target by target, with what it sees now."""
+def held(of: Partition, *, verifying: bool = False) -> list[Change]:
+    """Every rule that holds, target by target, with what it sees now; also those whose end is being verified."""
     found: list[Change] = []
     tables = of.rules_table()
     live = of.state.targets.flag[: int(of.state.clock[state.TARGETS]), state.LIVE] == 1
-    for target in np.flatnonzero(live & of.state.targets.holds[: len(live)].any(axis=1)).tolist():
+    holds = of.state.targets.holds[: len(live)]
+    wanted = holds != state.FALSE if verifying else holds == state.TRUE
+    for target in np.flatnonzero(live & wanted.any(axis=1)).tolist():
         row = int(of.state.targets.place[target, state.MAIN])
         time = float(of.state.series.num[row, state.TIME])
-        for rule in np.flatnonzero(of.state.targets.holds[target]).tolist():
+        for rule in np.flatnonzero(wanted[target]).tolist():
             seen = []
             for c in of.schedules.conditions_of(rule):
                 at = int(of.state.targets.row_of[target, of.conditions.metric[c]])
                 value, count = judge.value_of(of.state, tables, c, target, at)
                 seen.append((float(value), float(count), int(of.state.targets.truth[target, c])))
             base, z = float(judge.normal(of.state, row)), float(of.state.series.num[row, state.Z])
-            found.append(Change(rule, target, True, of.offset, time, base, z, seen, of.text.get(target, ("", ""))))
+            still, text = bool(holds[target, rule] == state.TRUE), of.text.get(target, ("", ""))
+            found.append(Change(rule, target, still, of.offset, time, base, z, seen, text, sample=LAST_SAMPLE))
     return found
 
 
@@ -47,7 +50,7 @@ def see(of: Partition, name: str) -> list[Seen] | None:
         for c in of.schedules.conditions_of(rule):
             value, count = judge.value_of(of.state, tables, c, target, int(held.row_of[target, tables.metric[c]]))
             seen.append((float(value), float(count), _truth(of, c, value, count, int(held.truth[target, c]))))
-        found.append(Seen(rule, seen, bool(held.holds[target, rule])))
+        found.append(Seen(rule, seen, bool(held.holds[target, rule] == state.TRUE)))
     return found
 
 

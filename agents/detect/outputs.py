@@ -72,7 +72,7 @@ def health(fold: Fold, target: int, metrics: dict[int, list[int]]) -> Health:
         errors_1h=hour_errors,
         consecutive_failures=int(held.targets.num[target, state.FAILURES]),
         metrics=_metrics(fold, metrics.get(target, [])),
-        rules=[fold.rules[i].name for i in np.flatnonzero(held.targets.holds[target]).tolist()],
+        rules=[fold.rules[i].name for i in np.flatnonzero(held.targets.holds[target] == state.TRUE).tolist()],
         code=code,
         message=message,
         labels=dict(fold.admission.labels_of(name)),

@@ -293,7 +293,10 @@ class Worker:
                     break
                 for change in found[at : at + _FINDINGS_AT_ONCE]:
                     # It may have ceased while others were told; that was told, and must stay the last word.
-                    still = _lives(fold, change.target) and fold.state.targets.holds[change.target, change.rule]
+                    still = (
+                        _lives(fold, change.target)
+                        and fold.state.targets.holds[change.target, change.rule] == state.TRUE
+                    )
                     if still and self._known(fold.name_of(change.target)):
                         self._tell_finding(fold, change)
                 await self._pause()

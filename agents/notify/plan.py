@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streams.routing import Route, labels_of, receivers_of
+from streams.routing import Route, labels_of, labels_told, receivers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +56,12 @@ def plan(
 
 
 def concerned(alert: Alert, route: Route) -> list[str]:
-    """The receivers of `alert`, each once; those that an escalation names hear of its step and of the end."""
-    return list(dict.fromkeys([*receivers_of(route, labels_of(alert)), *alert.receivers]))
+    """The receivers of `alert`, each once, by its labels; of its end, by all the labels that it was told with.
+
+    Those that an escalation names hear of its step and of the end, whatever the routes say.
+    """
+    labels = labels_told(alert) if alert.state == "resolved" else [labels_of(alert)]
+    return list(dict.fromkeys([*(name for some in labels for name in receivers_of(route, some)), *alert.receivers]))
 
 
 def _planned(

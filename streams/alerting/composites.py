@@ -50,12 +50,13 @@ class Composites:
         before = self._standing.get(standing.id)
         if before is not None and before.number >= standing.number:
             return []  # it was stored before it was told, and its stored life was read
+        was = [] if before is None else self._places(before)  # its labels may be others now, and so its places
         if before is not None:
             self._drop(self._standing.pop(standing.id))
         if standing.state in FIRED:
             self._standing[standing.id] = standing
-            return self._put(standing)
-        return self._places(standing) if before is not None else []
+            return list(dict.fromkeys([*was, *self._put(standing)]))
+        return list(dict.fromkeys([*was, *self._places(standing)])) if before is not None else []
 
     def _places(self, standing: Standing) -> list[Where]:
         called = set(composites.also_called(standing))

@@ -200,14 +200,33 @@ class Engine:
             if life.active and (reason := self.terms.gone(life)) is not None:
                 lifecycle.on_removed(life, reason, now)
                 self._touch(life)
-            elif life.members and rule is not None:
+                continue
+            if rule is None:
+                continue
+            labels = self._labels_of(life, rule)
+            if life.active:
+                self._edit(life, labels, now)
+            if life.members:
                 about = groups.reconfigure(life, rule, self.terms.members.get(life.key, ()), now)
-                self._on_finding(life, about, rule, groups.labels_of(rule, life.labels), now)
-            elif life.active and rule is not None:
+                self._on_finding(life, about, rule, labels, now)
+            elif life.active:
                 self.lives.wake_at(life.key, lifecycle.due(life, self.terms.policies[rule.name]))
         known = {(life.rule, life.target): None for life in self.lives if life.rule in self.composites.rules}
         for where in {**known, **dict.fromkeys(self.composites.everywhere(self.terms.labels))}:
             self._compose(where)
+
+    def _labels_of(self, life: Life, rule: Rule) -> Mapping[str, str]:
+        """The labels, now, of the target or group that a life is about."""
+        return groups.labels_of(rule, life.own or life.labels) if rule.grouped else self.terms.labels_of(life.target)
+
+    def _edit(self, life: Life, labels: Mapping[str, str], now: float) -> None:
+        """Show an active alert as its rule and its target's labels are now."""
+        actor, version = self.terms.edited_by(life)
+        policy = self.terms.policies[life.rule]
+        if lifecycle.on_edited(
+            life, policy, labels, now, verdict=self._verdict, below=self._below, actor=actor, version=version
+        ):
+            self._touch(life)
 
     def _compose(self, where: tuple[str, str]) -> None:
         """Judge a composite of ours again."""

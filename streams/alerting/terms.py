@@ -9,7 +9,7 @@ from streams import groups
 from streams.composites import is_composite
 from streams.control import Controls
 from streams.labels import matches
-from streams.life import LifeDefaults, Policy, policy_of
+from streams.life import PROGRAM, LifeDefaults, Policy, policy_of
 from streams.rules import expand
 
 if TYPE_CHECKING:
@@ -78,14 +78,21 @@ class Terms:
         """The labels of a target, also of one that nobody configured: it pushes its samples."""
         return self.labels.get(target) or {"target": target, "kind": "push"}
 
+    def edited_by(self, life: Life) -> tuple[str, int]:
+        """Who edited the rule of `life` last at run time, and its version then; the program's own where nobody did."""
+        rule = self.rules[life.rule]
+        records = [self._controls.current("rule", name) for name in (rule.name, rule.pair) if name]
+        latest = max((r for r in records if r is not None), key=lambda r: r.version, default=None)
+        return (PROGRAM, 0) if latest is None else (latest.actor, latest.version)
+
     def gone(self, life: Life) -> str | None:
         """Why there is no longer what `life` is about, or None."""
-        rule = self.rules.get(life.rule)
+        rule, own = self.rules.get(life.rule), life.own or life.labels
         if rule is None:
             return "rule_removed"
         if life.target.startswith(groups.PREFIX) or groups.is_grouped(rule):
-            same = groups.is_grouped(rule) and groups.group_of(rule, life.labels) == life.target
+            same = groups.is_grouped(rule) and groups.group_of(rule, own) == life.target
             return None if same else "rule_no_longer_matches"
-        if life.target not in self.labels and life.labels.get("kind") != "push":
+        if life.target not in self.labels and own.get("kind") != "push":
             return "target_removed"
         return None if matches(rule.match, self.labels_of(life.target)) else "rule_no_longer_matches"

@@ -94,12 +94,12 @@ class Episode:
         if made and reason in _KEPT_BY:
             return self.who.quiet(alert)
         policy = self.policy_at(alert.at)
-        if policy is not None and (known := self._by_terms(reason, policy, alert.at)):
+        if policy is not None and (known := self._by_terms(reason, policy, alert.at, detail)):
             return known
         text = in_words(reason).rstrip(".")
         return text[0].lower() + text[1:] + (f" ({detail})" if detail else "")
 
-    def _by_terms(self, reason: str, policy: Policy, at: float) -> str:
+    def _by_terms(self, reason: str, policy: Policy, at: float, detail: str) -> str:
         """A decision that a duration of the rule explains; empty where none does."""
         until = clock(self.first.at + policy.for_ms, at)
         return {
@@ -108,8 +108,8 @@ class Episode:
             "duration_elapsed": f"it held for its whole {span(policy.for_ms)}",
             "cooldown_elapsed": f"it still held when its cooldown of {span(policy.cooldown_ms)} was over",
             "ceased_before_firing": self._ceased(policy),
-            "recovery_verified": f"it did not hold again for {span(policy.keep_ms)}",
-            "verifying_recovery": f"it ceased; that it stays so is verified for {span(policy.keep_ms)}",
+            "recovery_verified": f"it did not hold again {_verified(policy, detail)}",
+            "verifying_recovery": f"it ceased; that it stays so is verified {_verified(policy, detail)}",
         }.get(reason, "")
 
     def _ceased(self, policy: Policy) -> str:
@@ -128,10 +128,11 @@ class Episode:
     def standing(self, at: float) -> str:
         """How far it had got at `at`: told to whom, or why nobody had been."""
         last, policy = self.last, self.policy_at(at)
-        if last.state == "pending" and last.reason == "waiting_for_duration" and policy is not None:
+        waits = next((a for a in reversed(self.transitions) if a.reason != "rule_edited"), last)
+        if last.state == "pending" and waits.reason == "waiting_for_duration" and policy is not None:
             return f"pending: it had held for {span(at - self.first.at)} of the {span(policy.for_ms)} it has to"
         if last.state == "pending":
-            return f"pending in cooldown: {self.outcome(last.reason, last.comment, last, made=True)}"
+            return f"pending in cooldown: {self.outcome(waits.reason, waits.comment, waits, made=True)}"
         if last.state in ("suppressed", "snoozed", "acknowledged"):
             return self.who.quiet(last)
         text = self.outcome(last.reason, last.comment, last, made=True)
@@ -139,8 +140,16 @@ class Episode:
             return f"{last.state} at {clock(last.at, at)}: {text}"
         told = deliveries.told(self.steps)
         if told.at is not None:
-            return f"{last.state} since {clock(last.fired or last.at, at)}, told to {deliveries.in_short(told, at)}"
+            whom = f"told to {deliveries.in_short(told, at)}"
+            return f"{last.state} since {clock(last.fired or last.at, at)}, {whom}{self._not_over(at)}"
         return f"{last.state} since {clock(last.fired or last.at, at)}: {text}"
+
+    def _not_over(self, at: float) -> str:
+        """Why it goes on though its rule has ceased to hold; empty where it has not."""
+        last = self.last
+        if last.reason not in ("verifying_recovery", "good_sample"):
+            return ""
+        return f"; {self.outcome(last.reason, last.comment, last, made=True)} at {clock(last.at, at)}"
 
     def answer(self, target: str, at: float) -> tuple[bool, str]:
         """Whether anybody was told, and the whole answer in one sentence."""
@@ -159,6 +168,12 @@ class Episode:
             return False, f"Nobody was told about {target}, though it was to be at {when} {why}: {failed}"
         missing = "an attempt is under way" if self.steps else "no attempt at it is on record: does notify run?"
         return False, f"{target} was to be told at {when} {why}; {missing}"
+
+
+def _verified(policy: Policy, so_far: str) -> str:
+    """How the end of an alert is verified: for how long, and how many samples there were; `so_far` has those."""
+    for_so_long = f"for {span(policy.keep_ms)}" if policy.keep_ms or not so_far else ""
+    return " and ".join(part for part in (for_so_long, f"by {so_far}" if so_far else "") if part)
 
 
 def told_before(earlier: Iterable[Alert], alert: Alert) -> float | None:

@@ -19,6 +19,7 @@ from streams.kernel.state import (
 MOST_TOKENS = 256
 # When a rule is looked at: with each sample; also when time has passed; after the status is known.
 BY_SAMPLE, BY_TIME, BY_STATUS = 1, 2, 4
+VERIFYING = 2  # of Targets.holds: the rule has ceased; more than that is how many good samples there were since
 _OF_NOTHING = (kinds.COUNT, kinds.RATE, kinds.SUM)  # no samples are a value of these
 
 
@@ -28,7 +29,8 @@ class Rules(NamedTuple):
     `weight` is what a rule that holds does to the target's status: 2 unhealthy, 1 degraded, 0 nothing. `look` is when a
     rule is looked at: BY_SAMPLE, BY_TIME, BY_STATUS bits; `set_look` those of a set's rules together.
     Rule set s, a target's `RULE_SET`, is the rules `sets[set_first[s]:set_first[s + 1]]`. `due` is when the latest
-    run of a schedule was due, in milliseconds, NaN where there is none.
+    run of a schedule was due, in milliseconds, NaN where there is none. `wanted` is with how many samples in a row a
+    rule that has ceased is told of again, one by one; 0: with none.
     """
 
     kind: NDArray[np.int64]
@@ -47,13 +49,16 @@ class Rules(NamedTuple):
     sets: NDArray[np.int64]
     set_look: NDArray[np.uint8]
     due: NDArray[np.float64]
+    wanted: NDArray[np.int64]
 
 
 class Changes(NamedTuple):
     """Rules that began or ceased to hold: entry i is row i of `what`, and its conditions' values from `seen_first[i]`.
 
-    `what` holds rule, target, whether it holds, record, sample (-1: time alone did it). `seen` holds value, number
-    of samples, truth of each condition. `at` holds time (ms), baseline, score. `used` counts entries and conditions.
+    `what` holds rule, target, whether it holds, record, sample (-1: time alone did it). Of a rule that has ceased and
+    is told of with each good sample, "whether it holds" is VERIFYING + how many there were, here and in the state.
+    `seen` holds value, number of samples, truth of each condition. `at` holds time (ms), baseline, score. `used`
+    counts entries and conditions.
     """
 
     what: NDArray[np.int64]
@@ -285,13 +290,21 @@ def judge(
         outcome = _outcome(rules, rule, truths, stack)
         if outcome == UNSURE or outcome == targets.holds[target, rule]:
             continue
-        targets.holds[target, rule] = outcome
-        step = 1 if outcome == TRUE else -1
+        held, wanted = np.int64(targets.holds[target, rule]), rules.wanted[rule]
+        good = (held - VERIFYING if held > VERIFYING else 0) + (1 if sample >= 0 else 0)
+        step = 1 if outcome == TRUE else -1 if held == TRUE else 0
+        if step == 0 and sample < 0:
+            continue  # that time passes is no good sample
+        targets.holds[target, rule] = TRUE if outcome == TRUE else VERIFYING + good if good <= wanted else FALSE
+        if step == 0 and good > wanted:
+            continue  # fewer are wanted than were when it ceased
         if rules.weight[rule] == 2:
             targets.place[target, CRITICALS] += step
         elif rules.weight[rule] == 1:
             targets.place[target, WARNS] += step
         _tell(state, rules, rule, target, record, sample, time, out, scratch, truths)
+        if outcome == FALSE and good >= wanted:
+            targets.holds[target, rule] = FALSE  # no more to be told
 
 
 @lean

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from streams.life.edited import wear
+from streams.life.known import decided_by, is_known
 from streams.life.life import FIRED, KEPT_EPISODES, LOUD, alert_id, decided
+from streams.life.quiet import Verdict, hush, keep_quiet, never, start_over
 from streams.life.transitions import annotated, end, kept, settle, transition
 
 if TYPE_CHECKING:
@@ -19,30 +22,10 @@ if TYPE_CHECKING:
     from streams.life.policy import Policy
 
 
-class Quiet(Protocol):
-    """Why an alert is not to be told, by whom, and when to ask again at the latest."""
-
-    @property
-    def reason(self) -> str: ...
-
-    @property
-    def by(self) -> str: ...
-
-    @property
-    def until(self) -> float | None: ...
-
-
-Verdict = Callable[["Life", float], Quiet | None]
 Below = Callable[["Life"], Sequence[str]]
 """What the target of an alert that fires takes down with it."""
 RELIST_MS = 10_000.0
 """How soon after a transition a group's alert tells, in another, that its members have changed."""
-_DECIDED_BY = ("time", "source_partition", "source_offset", "sequence")
-
-
-def never(_life: Life, _now: float) -> Quiet | None:
-    """Nothing is ever kept quiet."""
-    return None
 
 
 def nothing(_life: Life) -> Sequence[str]:
@@ -64,14 +47,15 @@ def on_finding(
     Detect tells a finding again after it was killed. It is known by the record that led to it: what was decided by
     a record not later than the last one taken in, in the log and in event time, changes nothing.
     """
-    if _known(life, finding):
+    if is_known(life.finding, finding):
         decided(life, "finding_known_already", now)
         return
+    taken = decided_by(life.finding, finding)
     if finding.holds and life.holds:
         life.finding |= kept(finding)
         decided(life, "still_holds" if life.active else "resolved_by_hand_before", now)
     elif finding.holds and life.active:
-        life.holds, life.changed = True, now
+        life.holds, life.changed, life.good, life.wanted = True, now, 0, 0
         life.finding |= kept(finding)
         settle(life, "held_again_while_flapping" if life.flapping else "held_again", now, record=True)
     elif finding.holds:
@@ -79,24 +63,9 @@ def on_finding(
         _ripen(life, policy, now, verdict, below)
     elif life.holds:
         _ceased(life, finding, policy, now)
-    life.finding |= {n: getattr(finding, n) for n in _DECIDED_BY}
-
-
-def _known(life: Life, finding: Finding) -> bool:
-    """Whether `finding` is no news: by its number, or by partition and offset of its record; and by event time.
-
-    Time as well, since the log of samples and detect's state may have been made anew.
-    """
-    last = life.finding
-    if finding.time > last.get("time", -1.0):
-        return False
-    if finding.sequence >= 0 and last.get("sequence", -1) >= 0:
-        return finding.sequence <= int(last["sequence"])
-    return (
-        finding.source_offset >= 0
-        and last.get("source_partition") == finding.source_partition
-        and finding.source_offset <= last.get("source_offset", -1)
-    )
+    elif finding.wanted and life.active:
+        _was_good(life, finding, policy, now)
+    life.finding |= taken
 
 
 def _begin(life: Life, finding: Finding, policy: Policy, labels: Mapping[str, str], now: float) -> None:
@@ -112,14 +81,15 @@ def _begin(life: Life, finding: Finding, policy: Policy, labels: Mapping[str, st
     life.fired = life.resolved = life.asked = life.last_told = life.snoozed_until = life.quiet = None
     life.told = life.owed = life.counted = life.flapping = False
     life.state, life.hand, life.step, life.receivers = "", "", 0, []
-    life.severity = rule.severity
+    life.good, life.wanted, life.told_as = 0, 0, []
     life.finding = kept(finding)
-    life.labels = {**labels, **rule.labels, "alertname": rule.alert_name, "rule": rule.name, "severity": life.severity}
+    wear(life, rule, labels)
     life.annotations = annotated(life, rule)
 
 
 def _ceased(life: Life, finding: Finding, policy: Policy, now: float) -> None:
     life.holds, life.changed = False, now
+    life.good, life.wanted = finding.good, finding.wanted
     life.finding |= kept(finding)
     if not life.active:
         decided(life, "ceased_after_resolved_by_hand", now)
@@ -127,10 +97,30 @@ def _ceased(life: Life, finding: Finding, policy: Policy, now: float) -> None:
         end(life, "ceased_before_firing", now)
     elif life.flapping:
         settle(life, "ceased_while_flapping", now, record=True)
-    elif policy.keep_ms:
-        settle(life, "verifying_recovery", now, record=True)
+    elif now < _steady_at(life, policy):
+        settle(life, "verifying_recovery", now, record=True, comment=_so_far(life, policy))
     else:
         end(life, "rule_ceased", now)
+
+
+def _was_good(life: Life, finding: Finding, policy: Policy, now: float) -> None:
+    """One more sample with which it did not hold."""
+    life.good, life.wanted = max(life.good, finding.good), finding.wanted
+    life.finding |= kept(finding)
+    if now >= _steady_at(life, policy):
+        _steadied(life, now, _so_far(life, policy))
+    else:
+        settle(life, "good_sample", now, record=life.good <= _needed(life, policy), comment=_so_far(life, policy))
+
+
+def _needed(life: Life, policy: Policy) -> int:
+    """How many good samples verify its end: as many as the rule says, if detect told of them when it ceased."""
+    return min(life.wanted, policy.good_samples)
+
+
+def _so_far(life: Life, policy: Policy) -> str:
+    needed = _needed(life, policy)
+    return f"{min(life.good, needed)} of {needed} good samples" if needed else ""
 
 
 def on_tick(life: Life, policy: Policy, now: float, verdict: Verdict = never, below: Below = nothing) -> None:
@@ -138,12 +128,12 @@ def on_tick(life: Life, policy: Policy, now: float, verdict: Verdict = never, be
     if life.state == "pending":
         _ripen(life, policy, now, verdict, below)
     elif life.active:
-        _hush(life, verdict(life, now), now)
+        hush(life, verdict(life, now), now)
         if life.hand == "snoozed" and life.snoozed_until is not None and now >= life.snoozed_until:
             life.hand, life.snoozed_until = "", None
             settle(life, "snooze_over", now)
         if now >= _steady_at(life, policy):
-            _steadied(life, now)
+            _steadied(life, now, _so_far(life, policy))
         if life.active and life.holds and life.state in LOUD and life.asked is not None:
             _insist(life, policy, now)
         if life.active and life.relist and now >= life.listed_at + RELIST_MS:
@@ -167,7 +157,7 @@ def _ripen(life: Life, policy: Policy, now: float, verdict: Verdict, below: Belo
     life.fired, life.owed = now, True
     if (down := below(life)) or life.members:
         life.annotations = annotated(life, policy.rule, down)  # there may be more members by now
-    _keep_quiet(life, verdict(life, now))
+    keep_quiet(life, verdict(life, now))
     settle(life, "flapping" if life.flapping else reason, now)
 
 
@@ -175,38 +165,18 @@ def _cooled(life: Life, policy: Policy) -> float:
     return -1.0 if life.last_fired is None else life.last_fired + policy.cooldown_ms
 
 
-def _keep_quiet(life: Life, quiet: Quiet | None) -> None:
-    life.quiet = None if quiet is None else {"reason": quiet.reason, "by": quiet.by, "until": quiet.until}
-
-
-def _hush(life: Life, quiet: Quiet | None, now: float) -> None:
-    """Quiet begins, ends, or is another's; what it hid is owed, unless somebody has it in hand."""
-    before = life.quiet
-    _keep_quiet(life, quiet)
-    if quiet is not None and before is None:
-        _start_over(life)
-        settle(life, quiet.reason, now)
-    elif quiet is None and before is not None:
-        settle(life, "suppression_over", now)
-    elif quiet is not None and before is not None and (quiet.reason, quiet.by) != (before["reason"], before["by"]):
-        settle(life, quiet.reason, now, record=not life.hand)
-
-
-def _start_over(life: Life) -> None:
-    """The next telling is a first one: the escalation begins anew."""
-    life.owed, life.asked, life.step = life.hand != "acknowledged", None, 0
-
-
 def _steady_at(life: Life, policy: Policy) -> float:
     """When, without a change, an alert is taken for recovered, or for steady; infinite where it is neither."""
-    if life.flapping:
-        return life.changed + (policy.steady_ms if life.holds else max(policy.steady_ms, policy.keep_ms))
-    return math.inf if life.holds else life.changed + policy.keep_ms
+    if life.holds:
+        return life.changed + policy.steady_ms if life.flapping else math.inf
+    if life.good < _needed(life, policy):
+        return math.inf
+    return life.changed + max(policy.keep_ms, policy.steady_ms if life.flapping else 0.0)
 
 
-def _steadied(life: Life, now: float) -> None:
+def _steadied(life: Life, now: float, verified: str) -> None:
     if not life.holds:
-        end(life, "flapping_over" if life.flapping else "recovery_verified", now)
+        end(life, "flapping_over" if life.flapping else "recovery_verified", now, comment=verified)
         return
     life.flapping, life.episodes = False, []
     life.owed = life.hand != "acknowledged"
@@ -273,7 +243,7 @@ def on_snoozed(life: Life, until: float, actor: str, comment: str, now: float) -
         return
     again = life.hand == "snoozed"
     life.hand, life.snoozed_until = "snoozed", until
-    _start_over(life)
+    start_over(life)
     settle(life, "snoozed", now, record=again, actor=actor, comment=comment)
 
 
@@ -283,7 +253,7 @@ def on_handed_back(life: Life, hand: str, actor: str, comment: str, now: float) 
         decided(life, f"not_{hand}", now, actor)
         return
     life.hand, life.snoozed_until = "", None
-    _start_over(life)
+    start_over(life)
     settle(life, f"no_longer_{hand}", now, actor=actor, comment=comment)
 
 
@@ -301,5 +271,5 @@ def on_removed(life: Life, reason: str, now: float) -> None:
     if life.active:
         end(life, reason, now)
     # What comes back is judged anew, and its findings are news though they be numbered as before.
-    life.finding |= {"time": -1.0, "source_offset": -1, "sequence": -1}
+    life.finding |= {"time": -1.0, "source_offset": -1, "source_sample": -1, "sequence": -1}
     life.members, life.relist = {}, False

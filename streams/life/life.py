@@ -34,7 +34,9 @@ class Life:
     episode. `owed`: they are to be told as soon as it may be heard. `asked`: since when somebody's answer is awaited.
     `hand`: "acknowledged" or "snoozed" where a person has taken it. `quiet`: reason, by and until of what keeps it
     from being told. `episodes`: when the last ones were over their duration. `taken`: by kind, version and time of
-    the last control record taken in. `members` are of a group: see streams/groups.py.
+    the last control record taken in. `members` are of a group: see streams/groups.py. `good`: with how many samples in
+    a row it has not held since it ceased, of `wanted` that are told of. `own`: the labels of the target or group, under
+    the rule's. `wording`: a digest of the rule's texts. `told_as`: each set of labels that people were told of it with.
     """
 
     target: str
@@ -73,6 +75,11 @@ class Life:
     relist: bool = False
     listed_at: float = 0.0
     total: int = 0
+    good: int = 0
+    wanted: int = 0
+    own: dict[str, str] = field(default_factory=dict)
+    wording: str = ""
+    told_as: list[dict[str, str]] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
     unwritten: int = 0
 

@@ -59,6 +59,7 @@ class Policy:
     rule: Rule
     for_ms: float = 0.0
     keep_ms: float = 0.0
+    good_samples: int = 0
     cooldown_ms: float = 0.0
     remind_ms: float = 0.0
     steps: tuple[Step, ...] = ()
@@ -75,6 +76,7 @@ def policy_of(rule: Rule, defaults: LifeDefaults | None = None) -> Policy:
         rule=rule,
         for_ms=max(rule.for_ * 1000.0, _PAIR_HOLD_MS if rule.pair and rule.severity != "critical" else 0.0),
         keep_ms=rule.keep_firing_for * 1000.0,
+        good_samples=rule.good_samples,
         cooldown_ms=(open_cooldown if rule.cooldown is None else rule.cooldown) * 1000.0,
         remind_ms=given.remind * 1000.0,
         steps=tuple(Step(s.after * 1000.0, s.receivers) for s in sorted(rule.escalate, key=lambda s: s.after)),

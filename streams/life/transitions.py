@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "probestream"
 MOST_MEMBERS = 100
+MOST_TOLD_AS = 50
 TAKES_DOWN = "takes_down"
 """The annotation of a cause's alert: how many targets it takes down, and which, so "2: api, shop"."""
 _MOST_TAKEN_DOWN = 20
@@ -65,6 +66,8 @@ def transition(
 ) -> None:
     """Append one transition to the outbox."""
     previous, life.state = life.state, state
+    if tell and state not in ENDED and life.labels not in life.told_as:
+        life.told_as = [*life.told_as[:1], *life.told_as[1:][-MOST_TOLD_AS:], dict(life.labels)]
     life.number += 1
     decided(life, reason, now, comment)
     quiet = life.quiet if state == "suppressed" and life.quiet is not None else {}
@@ -113,6 +116,7 @@ def transition(
         conditions=seen.get("conditions", []),
         rule_version=seen.get("rule_version", 0),
         decisions=life.decisions[-life.unwritten :],
+        told_as=[] if life.told_as in ([], [life.labels]) else [dict(labels) for labels in life.told_as],
     )
     life.unwritten = 0
     life.relist, life.listed_at = False, now

@@ -52,6 +52,7 @@ def compile_rules(rules: Sequence[Rule]) -> Conditions:
         start=np.array(start, np.int64),
         tokens=np.array(tokens, np.int64),
         severity=np.array([_SEVERITY[r.severity] for r in rules], np.int64),
+        wanted=np.array([r.good_samples for r in rules], np.int64),
         cron={i: r.cron for i, r in enumerate(rows) if r.cron is not None},
     )
 

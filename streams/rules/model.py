@@ -25,6 +25,7 @@ _WANTED = (
     "needs a condition: metric and value, expr, all, any, not, absent, schedule, transition, anomaly, forecast, slo or "
     "alerts"
 )
+MOST_GOOD = 20
 _NAME = r"^[^/\x00-\x1f]+$"
 
 
@@ -33,6 +34,18 @@ class Step(Settings):
 
     after: Duration = Field(description="Since it fired.")
     receivers: tuple[str, ...] = Field(default=(), description="Empty: those of the route, once more.")
+
+
+class Resolve(Settings):
+    """How it is made sure that it is over."""
+
+    after: Duration = Field(default=0.0, description="How long it must have ceased: keep_firing_for.")
+    samples: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_GOOD,
+        description="With how many samples in a row it must not hold; a bad one starts over.",
+    )
 
 
 class Written(Settings):
@@ -132,6 +145,7 @@ class Rule(Condition):
     keep_firing_for: Duration = Field(
         default=0.0, description="How long it must have ceased before the alert resolves."
     )
+    resolve: Resolve | None = Field(default=None, description="How its end is verified: {after: 2m, samples: 3}.")
     cooldown: Duration | None = Field(
         default=None,
         description="How long after an alert fired before the same one may fire again; 15m where absent, and none for "
@@ -176,7 +190,7 @@ class Rule(Condition):
         if "name" not in data and "id" in data:
             data["name"] = data["id"]
             places[("name",)] = (("id",), None)
-        data = _hoisted(data, places)
+        data = _verified(_hoisted(data, places), places)
         data = {k: v for k, v in data.items() if v is not None or k not in _RULE_FORMS}
         return _told(normal(data, places, _RULE_FORMS, whole=True), places)
 
@@ -186,6 +200,8 @@ class Rule(Condition):
             found.append(("at_least", "share is given as well: choose one"))
         if self.runbook is not None and not self.runbook.startswith(("https://", "http://")):
             found.append(("runbook", "an address that begins with https:// or http:// is wanted"))
+        if self.good_samples and self.alerts is not None:
+            found.append((("resolve", "samples"), "a rule on other alerts sees no samples; theirs verify their end"))
         for i, (one, next_) in enumerate(zip(self.escalate, self.escalate[1:], strict=False)):
             if next_.after <= one.after:
                 found.append((("escalate", i + 1, "after"), "each step comes later than the one before"))
@@ -229,6 +245,11 @@ class Rule(Condition):
         return 0.0 if self.severity == "critical" else 900.0
 
     @property
+    def good_samples(self) -> int:
+        """With how many samples in a row it must not hold before its alert resolves; 0: with none."""
+        return 0 if self.resolve is None else self.resolve.samples
+
+    @property
     def grouped(self) -> bool:
         """Whether targets are counted: the alert is of a group, not of a target."""
         return bool(self.group_by) or self.share is not None or self.at_least is not None
@@ -237,6 +258,18 @@ class Rule(Condition):
     def alert_name(self) -> str:
         """What its alerts are called: both rules of a pair have one name."""
         return self.pair or self.name
+
+
+def _verified(data: dict[str, Any], places: Places) -> dict[str, Any]:
+    """``resolve: {after}`` as what it stands for, keep_firing_for."""
+    inner = data.get("resolve")
+    if isinstance(inner, Mapping) and inner.get("after"):
+        if data.get("keep_firing_for"):
+            raise wrong((("resolve", "after"), "keep_firing_for is given as well: they are the same, choose one"))
+        rest = dict(inner)
+        data |= {"keep_firing_for": rest.pop("after"), "resolve": rest}
+        places[("keep_firing_for",)] = (("resolve", "after"), None)
+    return data
 
 
 _IN_CONDITION: dict[str, str] = {n: n for n in Written.model_fields} | {"duration": "for"}

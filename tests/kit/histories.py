@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from schemas import Finding
@@ -12,14 +13,14 @@ from streams.life import Life, Policy, Step
 from streams.rules import Rule
 from tests.kit.reference_life import Diary, Terms
 
-RULE = Rule(name="r", metric="latency", value=1)
+SEVERITIES = ("info", "warning", "critical")
 T0 = 1_000_000.0
 # Few different times, so that they often meet: an end of a duration and a reminder at one tick.
 _SPANS = (0, 0, 10, 20, 30, 50, 100)
 _HANDS = ("ack", "snooze", "hand_back", "resolve", "removed", "silence", "silence", "silence")
-_KINDS = ("finding",) * 8 + ("tick",) * 14 + _HANDS
+_KINDS = ("finding",) * 8 + ("good",) * 3 + ("tick",) * 14 + ("edit",) * 2 + _HANDS
 # Of a history in which the rule comes and goes.
-_RESTLESS = ("finding",) * 12 + ("tick",) * 10 + ("ack", "snooze", "silence", "silence")
+_RESTLESS = ("finding",) * 12 + ("good",) * 3 + ("tick",) * 10 + ("ack", "snooze", "silence", "silence", "edit")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def terms_of(chance: random.Random) -> Terms:
     if chance.random() < 0.33:
         return Terms(
             keep=chance.choice((0, 0, 10, 30)),
+            samples=chance.choice((0, 0, 2, 3)),
             cooldown=chance.choice((0, 0, 50)),
             remind=chance.choice(_SPANS),
             steps=chance.choice(((), (20,), (10, 40))),
@@ -47,6 +49,7 @@ def terms_of(chance: random.Random) -> Terms:
     return Terms(
         duration=chance.choice(_SPANS),
         keep=chance.choice(_SPANS),
+        samples=chance.choice((0, 0, 1, 2, 3)),
         cooldown=chance.choice(_SPANS),
         remind=chance.choice(_SPANS),
         steps=tuple(steps),
@@ -56,7 +59,18 @@ def terms_of(chance: random.Random) -> Terms:
     )
 
 
-def history_of(chance: random.Random, length: int) -> list[tuple[str, float, dict[str, Any]]]:
+def edited(terms: Terms, chance: random.Random) -> Terms:
+    """Terms as an edit of the rule may leave them; when it flaps and is reminded of is not the rule's."""
+    other = terms_of(chance)
+    return replace(other, remind=terms.remind, flaps=terms.flaps, within=terms.within, steady=terms.steady)
+
+
+def rule_of(chance: random.Random) -> tuple[int, str, str]:
+    """How severe a rule is, its label and its text."""
+    return chance.randrange(3), chance.choice(("web", "db")), chance.choice(("", "it is down"))
+
+
+def history_of(chance: random.Random, terms: Terms, length: int) -> list[tuple[str, float, dict[str, Any]]]:
     """Random events: kind, time and more."""
     at, events, kinds = T0, [], chance.choice((_KINDS, _KINDS, _RESTLESS))
     for _ in range(length):
@@ -64,6 +78,19 @@ def history_of(chance: random.Random, length: int) -> list[tuple[str, float, dic
         kind, more = chance.choice(kinds), {}
         if kind == "finding":
             more = {"holds": chance.random() < 0.6, "time": at - chance.choice((0, 1))}
+            if not more["holds"]:
+                more |= {"good": chance.choice((0, 1, 1)), "wanted": chance.choice((0, terms.samples, 2, 3))}
+        elif kind == "good":
+            kind = "finding"
+            more = {
+                "holds": False,
+                "time": at,
+                "good": chance.choice((1, 2, 2, 3, 3, 4)),
+                "wanted": chance.choice((2, 3)),
+            }
+        elif kind == "edit":
+            terms = edited(terms, chance) if chance.random() < 0.5 else terms
+            more = {"rule": rule_of(chance), "terms": terms}
         elif kind == "snooze":
             more = {"until": at + chance.choice((-5, 10, 30, 100))}
         elif kind == "hand_back":
@@ -74,20 +101,38 @@ def history_of(chance: random.Random, length: int) -> list[tuple[str, float, dic
     return events
 
 
-def policy_of(terms: Terms) -> Policy:
+def policy_of(terms: Terms, rule: tuple[int, str, str]) -> Policy:
     """The same terms as the code takes them."""
+    severity, team, text = rule
     return Policy(
-        rule=RULE, for_ms=terms.duration, keep_ms=terms.keep, cooldown_ms=terms.cooldown, remind_ms=terms.remind,
+        rule=_rule(severity, team, text), for_ms=terms.duration, keep_ms=terms.keep, good_samples=terms.samples, cooldown_ms=terms.cooldown, remind_ms=terms.remind,
         steps=tuple(Step(s, (f"r{s}",)) for s in terms.steps), flap_episodes=terms.flaps, flap_within_ms=terms.within,
         steady_ms=terms.steady,
     )  # fmt: skip
 
 
+@cache
+def _rule(severity: int, team: str, text: str) -> Rule:
+    annotations = {"summary": text} if text else {}
+    return Rule(
+        name="r",
+        metric="latency",
+        value=1,
+        severity=SEVERITIES[severity],
+        labels={"team": team},
+        annotations=annotations,
+    )
+
+
 def lived(
-    events: list[tuple[str, float, dict[str, Any]]], terms: Terms, chance: random.Random, restarts: float = 0.1
+    events: list[tuple[str, float, dict[str, Any]]],
+    terms: Terms,
+    rule: tuple[int, str, str],
+    chance: random.Random,
+    restarts: float = 0.1,
 ) -> list[dict[str, Any]]:
     """The transitions that streams/life makes of a history, stored and read back now and then."""
-    life, policy, said = Life("t", "r"), policy_of(terms), []
+    life, policy, said = Life("t", "r"), policy_of(terms, rule), []
     silence: list[str] = []
 
     def verdict(_life: Life, _now: float) -> Silenced | None:
@@ -120,6 +165,9 @@ def lived(
                 lifecycle.on_removed(life, "rule_removed", at)
             case "silence":
                 silence[:] = [more["by"]] if more["by"] else []
+            case "edit":
+                policy = policy_of(more["terms"], more["rule"])
+                lifecycle.on_edited(life, policy, {}, at, verdict=verdict)
         said += life.outbox
         life.outbox = []
         if chance.random() < restarts:
@@ -127,9 +175,11 @@ def lived(
     return said
 
 
-def told(events: list[tuple[str, float, dict[str, Any]]], terms: Terms) -> list[dict[str, Any]]:
+def told(
+    events: list[tuple[str, float, dict[str, Any]]], terms: Terms, rule: tuple[int, str, str]
+) -> list[dict[str, Any]]:
     """The transitions that the reference makes of a history."""
-    diary = Diary(terms)
+    diary = Diary(terms, rule)
     for kind, at, more in events:
         diary.happens(kind, at, **more)
     return diary.said()
@@ -138,18 +188,38 @@ def told(events: list[tuple[str, float, dict[str, Any]]], terms: Terms) -> list[
 def compare(seed: int, length: int = 40) -> int:
     """Live and tell the history of `seed`; how many transitions it has. Raises AssertionError where they differ."""
     chance = random.Random(seed)
-    terms, events = terms_of(chance), history_of(chance, chance.randint(1, length))
+    terms, rule = terms_of(chance), rule_of(chance)
+    events = history_of(chance, terms, chance.randint(1, length))
     mine = [
-        (t["at"], t["number"], t["previous"], t["state"], t["reason"], t["notify"], t["step"], t["began"])
-        for t in lived(events, terms, chance)
+        (t["at"], t["number"], t["previous"], t["state"], t["reason"], t["notify"], t["step"], t["began"], *_looks(t))
+        for t in lived(events, terms, rule, chance)
     ]
-    numbers = {(number, began) for _, number, *_, began in mine}
+    numbers = {(number, began) for _, number, _, _, _, _, _, began, *_ in mine}
     assert len(numbers) == len(mine), f"seed {seed}: a number twice"
     theirs = [
-        (t["at"], t["number"], t["previous"], t["state"], t["reason"], t["told"], t["step"], t["began"])
-        for t in told(events, terms)
+        (
+            t["at"],
+            t["number"],
+            t["previous"],
+            t["state"],
+            t["reason"],
+            t["told"],
+            t["step"],
+            t["began"],
+            *t["rule"][:2],
+            t["told_as"],
+        )
+        for t in told(events, terms, rule)
     ]
     for i in range(max(len(mine), len(theirs))):
         one, other = mine[i : i + 1], theirs[i : i + 1]
         assert one == other, f"seed {seed}, transition {i}:\n lived {one}\n told  {other}\n {terms}\n {events}"
     return len(mine)
+
+
+def _looks(transition: dict[str, Any]) -> tuple[int, str, list[tuple[int, str]]]:
+    """Severity and label that it shows, and those that people were told it with."""
+    labels = transition["labels"]
+    assert labels["severity"] == transition["severity"]
+    seen = [(SEVERITIES.index(told["severity"]), told["team"]) for told in transition["told_as"]]
+    return SEVERITIES.index(transition["severity"]), labels["team"], seen

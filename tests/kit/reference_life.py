@@ -18,6 +18,7 @@ class Terms:
 
     duration: float = 0
     keep: float = 0
+    samples: int = 0
     cooldown: float = 0
     remind: float = 0
     steps: tuple[float, ...] = ()
@@ -29,8 +30,9 @@ class Terms:
 class Diary:
     """Everything that happened to one alert, and what follows from it."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, rule: tuple[int, str, str] = (1, "", "")) -> None:
         self.terms = terms
+        self.rule = rule  # how severe, its label, its text
         self.lines: list[Line] = []
         self.silence: str | None = None
 
@@ -75,7 +77,7 @@ class Diary:
 
     def hand(self) -> Line | None:
         """The acknowledgement or snooze that stands."""
-        line = self.last("acknowledged", "snoozed", "handed back", "woken")
+        line = self.last("acknowledged", "snoozed", "handed back", "woken", "raised")
         return line if line and line["what"] in ("acknowledged", "snoozed") else None
 
     def acknowledged(self) -> bool:
@@ -88,14 +90,14 @@ class Diary:
 
     def anew(self) -> Line | None:
         """Since when the escalation counts anew."""
-        return self.last("fires", "hushed", "snoozed", "handed back")
+        return self.last("fires", "hushed", "snoozed", "handed back", "raised")
 
     def steps(self) -> int:
         return sum(line["what"] == "step" for line in self.after(self.anew()))
 
     def asked(self) -> float | None:
         """Since when an answer is awaited: the first telling since the escalation counts, unless one was given."""
-        lines = self.after(self.last("fires", "hushed", "snoozed", "handed back", "acknowledged"))
+        lines = self.after(self.last("fires", "hushed", "snoozed", "handed back", "acknowledged", "raised"))
         return next((line["at"] for line in lines if line["what"] == "said" and line["told"]), None)
 
     def flapping(self) -> bool:
@@ -131,6 +133,27 @@ class Diary:
         told = self.last_first_telling()
         return -1 if told is None else told + self.terms.cooldown
 
+    def looks(self) -> tuple[int, str, str]:
+        """How it is shown: as the rule was when it began, or when it was last edited since."""
+        line = self.last("begins", "edited")
+        return line["rule"]
+
+    def told_as(self) -> list[tuple[int, str]]:
+        """With which severities and labels people were told of it; nothing where that is how it is shown now."""
+        told = (x for x in self.episode() if x["what"] == "said" and x["told"] and x["state"] != "resolved")
+        seen = list(dict.fromkeys(line["rule"][:2] for line in told))
+        return [] if seen == [self.looks()[:2]] else seen
+
+    def needed(self) -> int:
+        """How many good samples verify its end."""
+        lines = [x for x in self.episode() if x["what"] in ("ceases", "good")]
+        return min(lines[-1]["wanted"], self.terms.samples) if lines else 0
+
+    def good(self) -> int:
+        """How many of them there were since it ceased last."""
+        since = self.last("ceases")
+        return max(since["good"], *(x["good"] for x in self.after(since) if x["what"] == "good"), 0) if since else 0
+
     # Writing
 
     def write(self, what: str, at: float, **more: Any) -> None:
@@ -141,8 +164,9 @@ class Diary:
         number = 1 + sum(line["what"] == "said" for line in self.episode())
         self.write(
             "said", at, state=state, previous=self.state(), reason=reason, told=told, anew=anew, number=number,
-            began=began, step=self.steps(),
+            began=began, step=self.steps(), rule=self.looks(),
         )  # fmt: skip
+        self.lines[-1]["told_as"] = self.told_as()
 
     def settle(self, reason: str, at: float, *, always: bool = False) -> None:
         name = self.name()
@@ -164,7 +188,7 @@ class Diary:
     def happens(self, kind: str, at: float, **more: Any) -> None:
         getattr(self, f"on_{kind}")(at, **more)
 
-    def on_finding(self, at: float, *, holds: bool, time: float) -> None:
+    def on_finding(self, at: float, *, holds: bool, time: float, good: int = 0, wanted: int = 0) -> None:
         if holds and self.holding() is None and self.under_way():
             self.write("holds again", at)
             self.settle("held_again_while_flapping" if self.flapping() else "held_again", at, always=True)
@@ -172,18 +196,22 @@ class Diary:
             taken = {x["time"] for x in self.lines if x["what"] == "begins"}
             while time in taken:
                 time += 1
-            self.write("begins", at, time=time)
+            self.write("begins", at, time=time, rule=self.rule)
             self.ripen(at)
         elif not holds and self.holding() is not None:
-            self.write("ceases", at)
+            self.write("ceases", at, good=good, wanted=wanted)
             if self.state() == "pending":
                 self.end("ceased_before_firing", at)
             elif self.under_way() and self.flapping():
                 self.settle("ceased_while_flapping", at, always=True)
-            elif self.under_way() and self.terms.keep:
+            elif self.under_way() and (self.terms.keep or self.good() < self.needed()):
                 self.settle("verifying_recovery", at, always=True)
             elif self.under_way():
                 self.end("rule_ceased", at)
+        elif not holds and wanted and self.under_way():
+            self.write("good", at, good=good, wanted=wanted)
+            if not self.calm(at):
+                self.settle("good_sample", at, always=self.good() <= self.needed())
 
     def ripen(self, at: float) -> None:
         terms = self.terms
@@ -238,7 +266,8 @@ class Diary:
     def calm(self, at: float) -> bool:
         """Has nothing happened for long enough? True where it is over."""
         terms, flapping = self.terms, self.flapping()
-        if self.holding() is None and at >= self.changed() + max(terms.keep, terms.steady if flapping else 0):
+        enough = self.holding() is None and self.good() >= self.needed()
+        if enough and at >= self.changed() + max(terms.keep, terms.steady if flapping else 0):
             self.end("flapping_over" if flapping else "recovery_verified", at)
             return True
         if self.holding() is not None and flapping and at >= self.changed() + terms.steady:
@@ -283,6 +312,27 @@ class Diary:
         self.write("removed", at)
         if self.under_way():
             self.end("rule_removed", at)
+
+    def on_edit(self, at: float, *, rule: tuple[int, str, str], terms: Terms) -> None:
+        """The rule is another; an alert that is under way is shown as it is now."""
+        self.rule, self.terms = rule, terms
+        if not self.under_way() or self.looks() == rule:
+            return
+        raised = rule[0] > self.looks()[0]
+        self.write("edited", at, rule=rule)
+        if self.state() == "pending":
+            self.say("pending", "rule_edited", at, told=False)
+            return
+        if raised:
+            self.write("raised", at, owing=True)
+        before, now = self.quiet(), self.silence
+        if now is not None and now != before:
+            self.write("quiet", at, by=now)
+        if now is not None and before is None:
+            self.write("hushed", at, owing=not self.acknowledged())
+        if now is None and before is not None:
+            self.write("loud", at)
+        self.settle("rule_edited", at, always=True)
 
     def on_silence(self, at: float, *, by: str | None) -> None:
         self.silence = by

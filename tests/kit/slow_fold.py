@@ -70,13 +70,15 @@ class SlowTarget:
         self.ok, self.failures, self.errors = True, 0, np.zeros(surprise.SIZE)
         self.status, self.previous = UNKNOWN, UNKNOWN
         self.holds, self.memory = {}, set()
+        self.good = {}  # by rule that has ceased: with how many samples in a row it has not held since
 
 
 class SlowFold:
-    """All targets; `take` returns findings as (rule, target, holds, offset, time)."""
+    """All targets; `take` returns findings as (rule, target, holds, offset, time); `good` is of each what it counts."""
 
     def __init__(self, conditions):
         self.c, self.targets, self.now, self.head = conditions, {}, 0, -1
+        self.good = []
         own = [[int(conditions.kind[t]) for t in self.tokens(r) if t >= 0] for r in range(len(conditions.names))]
         self.by_status = {r for r, k in enumerate(own) if set(k) & {kinds.STATUS, kinds.PREVIOUS}}
         self.by_time = {r for r, k in enumerate(own) if set(k) & kinds.TIMED}
@@ -91,10 +93,10 @@ class SlowFold:
         self.head = self.now // 10_000
         if self.head > past:
             for name in self.targets:
-                some = self.judge(name, self.by_time, offset, now)
+                some = self.judge(name, self.by_time, offset, now, sampled=False)
                 found += some
                 if some:
-                    found += self.decide(name, offset, now)
+                    found += self.decide(name, offset, now, sampled=False)
         for i, (name, time, ok, value) in enumerate(samples):
             target = self.targets.setdefault(name, None) or SlowTarget(self.now)
             self.targets[name] = target
@@ -112,22 +114,34 @@ class SlowFold:
             found += self.decide(name, offset, time)
         return found
 
-    def judge(self, name, rules, offset, time):
+    def judge(self, name, rules, offset, time, *, sampled=True):
         target, found = self.targets[name], []
         for rule in sorted(rules):
             outcome = reference.of_tables(self.c, rule, lambda key: self.seen(target, key), target.memory)
-            if outcome is not None and outcome != target.holds.get(rule, False):
+            if outcome is None:
+                continue
+            wanted = self.c.wanted[rule] if len(self.c.wanted) else 0
+            changed = outcome != target.holds.get(rule, False)
+            if changed and not outcome:
+                target.good[rule] = int(sampled)
+            elif outcome:
+                target.good.pop(rule, None)
+            elif sampled and target.good.get(rule, wanted) < wanted:
+                target.good[rule] += 1
+                changed = True
+            if changed:
                 target.holds[rule] = outcome
                 found.append((self.c.names[rule], name, outcome, offset, float(time)))
+                self.good.append((target.good[rule], wanted) if wanted and not outcome else (0, 0))
         return found
 
-    def decide(self, name, offset, time):
+    def decide(self, name, offset, time, *, sampled=True):
         target = self.targets[name]
         weights = [self.c.severity[r] for r, holds in target.holds.items() if holds and r not in self.by_status]
         status = UNHEALTHY if 2 in weights else DEGRADED if 1 in weights or not target.ok else HEALTHY
         if status != target.status:
             target.previous, target.status = target.status, status
-        return self.judge(name, self.by_status, offset, time)
+        return self.judge(name, self.by_status, offset, time, sampled=sampled)
 
     def seen(self, target, key):
         """(kind, metric, window, param) -> value or None, samples."""

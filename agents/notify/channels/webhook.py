@@ -17,7 +17,7 @@ import orjson
 from agents.notify.channels.http import Poster
 from agents.notify.delivery import Delivery, Sent
 from agents.notify.message import link_of
-from streams.routing import labels_of
+from streams.routing import labels_of, labels_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,8 @@ def payload(delivery: Delivery, page_url: str | None) -> dict[str, Any]:
                 "startsAt": _rfc3339(alert.fired if alert.fired is not None else alert.began),
                 "endsAt": _rfc3339(alert.resolved) if status == "resolved" else _NO_TIME,
                 "generatorURL": link,
-                "fingerprint": fingerprint(labels),
+                # What it was told with first: receivers know it by that, though its rule was edited since.
+                "fingerprint": fingerprint(labels_told(alert)[0]),
             }
         ],
         "probestream": {**alert.to_dict(), "idempotency_key": delivery.idempotency_key},

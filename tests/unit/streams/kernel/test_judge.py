@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams import blocks
 from streams.kernel import judge, kinds
 from streams.kernel.state import FALSE, TRUE, UNSURE
 from tests.kit.folding import START, Log, fold, named, record, rule, table, told
@@ -148,6 +149,29 @@ def test_hours_of_the_week_are_judged_as_by_the_book(seed):
     assert told(fast, outcome) == wanted
     scores = [abs(s) for c in outcome.changes if some[c.rule]["kind"] == kinds.SEASONAL_CHANGE for s, *_ in c.seen]
     assert max(scores) > 3
+
+
+@pytest.mark.parametrize("seed", range(40, 50))
+def test_good_samples_are_counted_as_by_the_book(seed):
+    """After it ceased, a rule is told of with each sample with which it does not hold, up to as many as it wants."""
+    dice = random.Random(seed)
+    conditions = rule_book(dice)
+    conditions.wanted = np.array([dice.choice([0, 1, 2, 3, 20]) for _ in conditions.names], np.int64)
+    log = stream(dice, 120)
+    slow = SlowFold(conditions)
+    wanted = [found for entry in log for found in slow.take(*entry)]
+    fast, found, good = fold(named(conditions), conditions), [], []
+    for piece in in_pieces(dice, log):
+        outcome = fast.take([record(o, now, *samples, metrics=metrics) for o, now, samples, metrics in piece])
+        found += told(fast, outcome)
+        good += [(c.good, c.wanted) for c in outcome.changes]
+        if dice.random() < 0.1:  # a restart, at any point
+            stored, fast = dict(blocks.dump(fast, everything=True)), fold(named(conditions), conditions)
+            blocks.load(fast, stored)
+    by_record = lambda some: sorted(some, key=lambda f: f[3])  # noqa: E731 - ticks come target by target
+    theirs = [(*f, g) for f, g in zip(wanted, slow.good, strict=True)]
+    assert by_record([(*f, g) for f, g in zip(found, good, strict=True)]) == by_record(theirs)
+    assert len({g for g in good if g[0] > 1}) > 1
 
 
 def test_every_kind_is_among_them():
