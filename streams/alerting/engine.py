@@ -107,10 +107,12 @@ class Engine:
 
     def _ceased(self, finding: Finding, at: float) -> None:
         """A rule that is no more has ceased to hold for a target: so detect says of what it no longer judges."""
-        life = self.lives.get(f"{finding.target}/{finding.rule}")
-        if life is not None and life.holds:
-            lifecycle.on_removed(life, "rule_removed", at)
-            self._touch(life)
+        own = self.lives.get(f"{finding.target}/{finding.rule}")
+        groups_of_it = [life for life in self.lives.groups_of(finding.rule) if finding.target in life.members]
+        for life in groups_of_it if own is None else [own, *groups_of_it]:
+            if life.holds or life.active:
+                lifecycle.on_removed(life, "rule_removed", at)
+                self._touch(life)
 
     def _on_finding(
         self, life: Life, finding: Finding | None, rule: Rule, labels: Mapping[str, str], now: float

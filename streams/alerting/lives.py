@@ -25,6 +25,7 @@ class Lives:
         self.gone: dict[str, None] = {}
         self._alarms: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
+        self._groups: dict[str, dict[str, Life]] = {}
 
     def __iter__(self) -> Iterator[Life]:
         for lives in self.by_partition.values():
@@ -35,6 +36,9 @@ class Lives:
         self.by_partition = by_partition
         self.by_id = {life.id: life for life in self if life.active}
         self.dirty, self.gone, self._alarms, self._due = {}, {}, [], {}
+        self._groups = {}
+        for life in self:
+            self._take_group(life)
 
     def partition(self, key: str) -> int:
         """Partition of a life."""
@@ -43,6 +47,14 @@ class Lives:
     def get(self, key: str) -> Life | None:
         """The life with this key, if it is in a partition of ours and there is one."""
         return self.by_partition.get(self.partition(key), {}).get(key)
+
+    def groups_of(self, rule: str) -> list[Life]:
+        """The lives of a rule that are about groups."""
+        return list(self._groups.get(rule, {}).values())
+
+    def _take_group(self, life: Life) -> None:
+        if life.members:
+            self._groups.setdefault(life.rule, {})[life.key] = life
 
     def is_ours(self, key: str) -> bool:
         """Whether a life with this key is this process's."""
@@ -55,6 +67,7 @@ class Lives:
             return  # given up meanwhile; whoever has its partition reads the same log
         lives[life.key] = self.dirty[life.key] = life
         self.gone.pop(life.key, None)
+        self._take_group(life)
         if life.active:
             self.by_id[life.id] = life
         self.wake_at(life.key, due)
@@ -87,6 +100,7 @@ class Lives:
         """Let go of a life for good: its table entry is deleted with the next flush."""
         self.by_partition.get(self.partition(life.key), {}).pop(life.key, None)
         self.dirty.pop(life.key, None)
+        self._groups.get(life.rule, {}).pop(life.key, None)
         if self.by_id.get(life.id) is life:
             del self.by_id[life.id]
         self.gone[life.key] = None

@@ -63,7 +63,7 @@ def on_finding(
         _ripen(life, policy, now, verdict, below)
     elif life.holds:
         _ceased(life, finding, policy, now)
-    elif finding.wanted and life.active:
+    elif not finding.holds and life.active:
         _was_good(life, finding, policy, now)
     life.finding |= taken
 
@@ -104,13 +104,15 @@ def _ceased(life: Life, finding: Finding, policy: Policy, now: float) -> None:
 
 
 def _was_good(life: Life, finding: Finding, policy: Policy, now: float) -> None:
-    """One more sample with which it did not hold."""
+    """One more sample with which it did not hold; or no more will be told of, and time alone verifies its end."""
     life.good, life.wanted = max(life.good, finding.good), finding.wanted
     life.finding |= kept(finding)
     if now >= _steady_at(life, policy):
         _steadied(life, now, _so_far(life, policy))
     else:
-        settle(life, "good_sample", now, record=life.good <= _needed(life, policy), comment=_so_far(life, policy))
+        record = 0 < life.good <= _needed(life, policy)
+        reason = "good_sample" if finding.wanted else "not_judged_any_more"
+        settle(life, reason, now, record=record, comment=_so_far(life, policy))
 
 
 def _needed(life: Life, policy: Policy) -> int:

@@ -23,6 +23,7 @@ REASONS = {
     "flapping_over": "Nothing has changed for long enough: it flaps no more.",
     "verifying_recovery": "The rule ceased to hold; that it stays so is being verified.",
     "good_sample": "One more sample with which the rule did not hold.",
+    "not_judged_any_more": "Its rule is no longer judged for its target: no further sample verifies its end.",
     "held_again": "The rule holds again before its recovery was verified: it is the same episode.",
     "recovery_verified": "The rule did not hold again while its recovery was verified.",
     "rule_ceased": "The rule ceased to hold.",

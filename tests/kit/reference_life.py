@@ -208,10 +208,11 @@ class Diary:
                 self.settle("verifying_recovery", at, always=True)
             elif self.under_way():
                 self.end("rule_ceased", at)
-        elif not holds and wanted and self.under_way():
+        elif not holds and self.under_way():
             self.write("good", at, good=good, wanted=wanted)
             if not self.calm(at):
-                self.settle("good_sample", at, always=self.good() <= self.needed())
+                reason = "good_sample" if wanted else "not_judged_any_more"
+                self.settle(reason, at, always=0 < self.good() <= self.needed())
 
     def ripen(self, at: float) -> None:
         terms = self.terms

@@ -18,14 +18,14 @@ from tests.kit.alert_role import Role
 TARGETS = [SimpleNamespace(name=n, all_labels={"target": n, "kind": "http", "region": "eu"}) for n in ("a", "b")]
 DEFAULTS = LifeDefaults(cooldown=20, remind=60, flapping={"episodes": 3, "within": 200, "steady": 40})
 DOWN = Rule(name="down", metric="up", operator="==", value=0, severity="critical", escalate="30s")
-SLOW = Rule(name="slow", metric="latency", value=9, keep_firing_for="15s", **{"for": "10s"})
-MOST = Rule(name="most", metric="up", operator="==", value=0, at_least=2, group_by=["region"])
+SLOW = Rule(name="slow", metric="latency", value=9, resolve={"after": "15s", "samples": 3}, **{"for": "10s"})
+MOST = Rule(name="most", metric="up", operator="==", value=0, at_least=2, group_by=["region"], resolve={"samples": 2})
 BOTH = Rule(name="both", alerts={"all": ["down", "slow"]})
 RULES = [DOWN, SLOW, MOST, BOTH]
 SOURCES = {r.name: r for r in (DOWN, SLOW, MOST)}
 LEGAL = {
     "": {"pending", *FIRED} - {"acknowledged", "snoozed", "escalated"},
-    "pending": {"cancelled", "firing", "suppressed", "flapping"},
+    "pending": {"pending", "cancelled", "firing", "suppressed", "flapping"},
     **{state: {*FIRED, "resolved"} for state in FIRED},
 }
 
@@ -37,6 +37,7 @@ class Lives(RuleBasedStateMachine):
     def begin(self):
         self.role = Role(TARGETS, RULES, DEFAULTS)
         self.holds: dict[tuple[str, str], bool] = {}
+        self.good: dict[tuple[str, str], int] = {}  # of what has ceased and is being verified, by detect's count
         self.told: dict[tuple[str, str], list[Finding]] = {}
         self.versions: dict[tuple[str, str], int] = {}
 
@@ -53,6 +54,8 @@ class Lives(RuleBasedStateMachine):
         for (target, name), holds in list(self.holds.items()):
             if holds:
                 self.finding(target, name)
+        for target, name in [key for key in list(self.good) for _ in range(3)]:
+            self.good_sample(target, name)
         for _ in range(8):
             self.role.now += 100_000
             self.role.read()
@@ -70,13 +73,31 @@ class Lives(RuleBasedStateMachine):
         self.role.now += 7
         holds = not self.holds.get((of, name), False)
         self.holds[of, name] = holds
+        self.good.pop((of, name), None)
+        if not holds and SOURCES[name].good_samples:
+            self.good[of, name] = 1
+        self.find(of, name, holds=holds, good=self.good.get((of, name), 0))
+
+    def find(self, of, name, *, holds, good=0):
         before = self.told.setdefault((of, name), [])
         finding = Finding(
             target=of, rule=name, holds=holds, time=self.role.now, severity="warning", metric="up",
-            aggregate="last", operator="==", threshold=0.0, value=0.0, sequence=len(before),
+            aggregate="last", operator="==", threshold=0.0, value=0.0, sequence=len(before), good=good,
+            wanted=SOURCES[name].good_samples if good else 0,
         )  # fmt: skip
         before.append(finding)
         self.role.write_finding(finding, SOURCES[name], {"region": "eu"})
+
+    @rule(of=st.sampled_from(["a", "b"]), name=st.sampled_from(["slow", "most"]))
+    def good_sample(self, of, name):
+        """One more sample with which a rule that has ceased does not hold."""
+        if (of, name) not in self.good or not any(r.name == name for r in self.role.rules):
+            return
+        self.role.now += 7
+        self.good[of, name] += 1
+        self.find(of, name, holds=False, good=self.good[of, name])
+        if self.good[of, name] >= SOURCES[name].good_samples:
+            del self.good[of, name]
 
     @rule(of=st.sampled_from(["a", "b"]), name=st.sampled_from(sorted(SOURCES)), last=st.integers(1, 3))
     def told_again(self, of, name, last):
@@ -115,15 +136,28 @@ class Lives(RuleBasedStateMachine):
             )
         )  # fmt: skip
 
-    @rule(without=st.sampled_from([None, "down", "slow", "most", "both"]), wait=st.sampled_from([0, 10, 40]))
-    def edit(self, without, wait):
-        """A rule is taken out, comes back, or has another duration."""
+    @rule(
+        without=st.sampled_from([None, None, "down", "slow", "most", "both"]),
+        wait=st.sampled_from([0, 10, 40]),
+        severity=st.sampled_from(["info", "warning", "critical"]),
+        team=st.sampled_from(["web", "db"]),
+    )
+    def edit(self, without, wait, severity, team):
+        """A rule is taken out, comes back, or has another duration, severity, label, text."""
         for of, name in [k for k, holds in self.holds.items() if holds and k[1] == without]:
             self.finding(of, name)  # detect says that what it no longer judges has ceased
+        for of, name in [k for k in self.good if k[1] == without]:
+            del self.good[of, name]  # and tells of no further sample
+            self.find(of, name, holds=False)
         changed = Rule(name="slow", metric="latency", value=9, keep_firing_for="5s", **{"for": f"{wait}s"})
-        rules = [changed if r.name == "slow" else r for r in RULES if r.name != without]
+        shown = {"severity": severity, "labels": {"team": team}, "annotations": {"summary": f"{{{{ target }}}} {team}"}}
+        rules = [changed if r.name == "slow" else r.model_copy(update=shown) for r in RULES if r.name != without]
         self.role.configure(rules)
         self.role.tick()
+        looks = {(a.rule, a.target): a for a in self.role.worker.lives if a.active}
+        for life in looks.values():
+            if life.rule != "slow" and not self.role.worker.is_behind(self.role.worker.lives.partition(life.key)):
+                assert (life.severity, life.labels["team"]) == (severity, team)
 
     @rule()
     def flush(self):
@@ -148,10 +182,14 @@ class Lives(RuleBasedStateMachine):
             by_id.setdefault(alert.id, []).append(alert)
         for steps in by_id.values():
             assert [a.number for a in steps] == list(range(1, len(steps) + 1)), steps
-            told, state = False, ""
+            told, state, seen = False, "", []
             for a in steps:
                 assert a.previous == state
                 assert a.state in LEGAL[state], (state, a)
+                if a.state not in ENDED and a.notify and a.labels not in seen:
+                    seen.append(a.labels)
+                assert a.labels["severity"] == a.severity
+                assert not seen or (a.told_as or [a.labels]) == seen  # so the end goes to all who were told
                 told = told or a.notify
                 state = a.state
                 if a.state in ENDED:
