@@ -51,9 +51,10 @@ def finding(fold: Fold, change: Change, version: int = 0) -> Finding:
 
 
 def ceased(old: Fold, fresh: Fold) -> list[Change]:
-    """What held by `old` and is looked at no more by `fresh`, which goes on from it by other terms; as `old` saw it.
+    """What `old` held, or had seen cease and verified, and `fresh`, which goes on from it, looks at no more.
 
-    It is told at once: the rule may be back before those who read findings have noticed that it was gone.
+    As `old` saw it. It is told at once: the rule may be back before those who read findings have noticed that it was
+    gone.
     """
     holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in held(fresh, verifying=True)}
     before = held(old, verifying=True)

@@ -114,16 +114,22 @@ class _Held:
         self.first.pop((key, False), None)
         self.first.pop((key, True), None)
 
-    def by(self, labels: Mapping[str, str]) -> str | None:
-        """The source that began first, of those that may inhibit an alert with `labels`."""
+    def by(self, labels: Mapping[str, str], alert: str) -> str | None:
+        """The source that began first, of those that may inhibit `alert` with `labels`."""
         if not self.firing or (key := self.key(labels)) not in self.firing or not matches(self.target, labels):
             return None
         # An alert on both sides is not inhibited by others on both sides, and so not by itself.
         one_sided = matches(self.source, labels)
         if (key, one_sided) not in self.first:
-            able = [(began, i) for i, (began, both) in self.firing[key].items() if not (one_sided and both)]
-            self.first[key, one_sided] = min(able)[1] if able else None
-        return self.first[key, one_sided]
+            self.first[key, one_sided] = self._first(key, one_sided=one_sided)
+        found = self.first[key, one_sided]
+        # What was critical before its rule was edited does not inhibit the warning that it is now.
+        return found if found != alert else self._first(key, one_sided=one_sided, but=alert)
+
+    def _first(self, key: tuple[str, ...], *, one_sided: bool, but: str = "") -> str | None:
+        firing = self.firing[key].items()
+        able = [(began, i) for i, (began, both) in firing if i != but and not (one_sided and both)]
+        return min(able)[1] if able else None
 
 
 class Inhibitor:
@@ -156,6 +162,6 @@ class Inhibitor:
             if (at := held.put(alert, labels, began)) is not None:
                 self._where.setdefault(alert, []).append((held, at))
 
-    def by(self, labels: Mapping[str, str]) -> str | None:
-        """Id of the alert that keeps one with `labels` quiet: of the first rule that has one, the oldest. Or None."""
-        return next((by for held in self._held if (by := held.by(labels)) is not None), None)
+    def by(self, labels: Mapping[str, str], alert: str = "") -> str | None:
+        """Id of what keeps `alert` with `labels` quiet: of the first rule that has one, the oldest alert. Or None."""
+        return next((by for held in self._held if (by := held.by(labels, alert)) is not None), None)

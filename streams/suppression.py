@@ -130,7 +130,7 @@ class Suppressions:
         self.refresh()
         if (cause := self._causes.decide(alert.target, alert.began, now)) is not None:
             return Suppressed(*cause)
-        by_alert = self._inhibitor.by(_labels(alert))
+        by_alert = self._inhibitor.by(_labels(alert), alert.id)
         return Suppressed("inhibited", by_alert) if by_alert is not None else None
 
     def next_begin(self, now: float) -> float:

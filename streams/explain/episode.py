@@ -157,7 +157,7 @@ class Episode:
         why = f"because {rule}: {self.because}"
         if told.at is not None:
             others = f"; {'; '.join(told.failed)}" if told.failed else ""
-            over = "" if self.active else f"; {self.last.state} at {clock(self.last.at, at)}"
+            over = self._not_over(at) if self.active else f"; {self.last.state} at {clock(self.last.at, at)}"
             return True, f"{target} was paged to {deliveries.in_short(told, at)} {why}{others}{over}"
         asked = self.asked_to_tell
         if asked is None:

@@ -137,7 +137,13 @@ class Role:
             for offset in range(self.positions[partition], len(records)):
                 value, at = records[offset]
                 message = SimpleNamespace(
-                    topic="m.findings", partition=partition, offset=offset, timestamp=at / 1000.0, key=b"", value=value
+                    topic="m.findings",
+                    partition=partition,
+                    offset=offset,
+                    timestamp=at / 1000.0,
+                    key=b"",
+                    value=value,
+                    headers=(),
                 )
                 event = SimpleNamespace(message=message, ack=lambda: None)
                 self.loop.run_until_complete(self.worker.take(event))

@@ -141,3 +141,14 @@ def test_a_rule_without_a_name_is_known_by_what_it_says():
     assert id_of(one) == id_of(InhibitRule(source_matchers=['a="b"'], target_matchers=["c=d"]))
     assert id_of(one) != id_of(InhibitRule(source_matchers=['a="b"'], target_matchers=["c=d"], equal=["host"]))
     assert id_of(InhibitRule(name="n")) == "n"
+
+
+def test_what_an_alert_was_does_not_inhibit_what_it_is_now():
+    """Its rule was edited from critical to warning: it is kept quiet by other critical alerts, never by itself."""
+    inhibitor = Inhibitor()
+    critical = {"alertname": "slow", "target": "shop", "severity": "critical"}
+    inhibitor.note("a", critical, 0.0, firing=True)
+    assert inhibitor.by({**critical, "severity": "warning"}, "a") is None
+    inhibitor.note("b", critical, 1.0, firing=True)
+    assert inhibitor.by({**critical, "severity": "warning"}, "a") == "b"
+    assert inhibitor.by({**critical, "severity": "warning"}, "c") == "a"

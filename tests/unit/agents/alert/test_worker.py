@@ -29,12 +29,15 @@ def role():
     made.close()
 
 
-def write(role: Role, holds: bool, of: str = "a", rule: Rule = DOWN, sequence: int = -1) -> None:
-    finding = Finding(
+def finding_of(role: Role, of: str, holds: bool, sequence: int = -1) -> Finding:
+    return Finding(
         target=of, rule="down", holds=holds, time=role.now, severity="critical", metric="up", aggregate="last",
         operator="==", threshold=0.0, value=0.0, sequence=sequence,
     )  # fmt: skip
-    role.write_finding(finding, rule, {})
+
+
+def write(role: Role, holds: bool, of: str = "a", rule: Rule = DOWN, sequence: int = -1) -> None:
+    role.write_finding(finding_of(role, of, holds, sequence), rule, {})
 
 
 def go(role: Role, seconds: float = 0.0) -> list[tuple[str, str, bool]]:
@@ -193,3 +196,61 @@ def test_warning_of_a_pair_is_quiet_while_its_critical_one_fires(role):
         critical.id,
     )
     assert critical.labels["alertname"] == warning.labels["alertname"] == "down"
+
+
+def test_members_of_a_group_whose_rule_is_gone_cease(role):
+    """Their findings are read while the rule is out, and the rule is back before the clock is looked at: it has ended."""
+    role.configure([MOST])
+    for of in ("a", "b"):
+        write(role, True, of, rule=MOST)
+    go(role)
+    for of in ("a", "b"):
+        write(role, False, of, rule=MOST)
+    role.configure([])
+    role.now += 6000  # later than an unknown rule is waited for
+    role.worker.is_behind = lambda _: True  # nor has the tick a look at what is read only now
+    role.read()
+    role.configure([MOST])
+    del role.worker.is_behind
+    assert go(role)[1:] == [("resolved", "rule_removed", True)]
+
+
+def test_labels_of_the_rule_are_not_those_of_the_group(role):
+    """A rule may set a label that it groups by: its alert is still that of the group, over any edit."""
+    grouped = Rule(
+        name="down", metric="up", operator="==", value=0, group_by=["kind"], labels={"kind": "service"}, cooldown=0
+    )
+    role.configure([grouped])
+    role.write_finding(finding_of(role, "a", True), grouped, {"kind": "http"})
+    go(role)
+    role.configure([grouped.model_copy(update={"severity": "critical"})])
+    assert go(role, 1) == [("firing", "held_at_once", True), ("firing", "rule_edited", True)]
+    assert role.log.alerts()[-1].target == "group:kind=http"
+
+
+def test_a_rule_edited_while_the_role_was_down_shows_at_its_start(role):
+    """The alert that was stored is told with the severity that the rule has now."""
+    write(role, True)
+    role.configure([DOWN.model_copy(update={"severity": "info"})])
+    go(role)
+    role.rules = [DOWN.model_copy(update={"annotations": {"summary": "now {{ severity }}"}})]
+    role.start()
+    assert go(role)[1:] == [("firing", "rule_edited", True)]
+    assert role.log.alerts()[-1].annotations == {"summary": "now critical"}
+
+
+def test_edits_go_to_and_fro(role):
+    """Each edit that shows is one transition; the same again is none; only a severity that rises is told."""
+    write(role, True)
+    go(role)
+    for version, severity in enumerate(("warning", "warning", "critical", "info", "critical"), 1):
+        body = {"name": "down", "metric": "up", "operator": "==", "value": 0, "severity": severity}
+        ask(role, "rule", "down", version, **body)
+        go(role, 1)
+    edits = [(a.comment, a.severity, a.notify, a.actor) for a in role.log.alerts()[1:]]
+    assert edits == [
+        ("version 1", "warning", False, "ada"),
+        ("version 3", "critical", True, "ada"),
+        ("version 4", "info", False, "ada"),
+        ("version 5", "critical", True, "ada"),
+    ]

@@ -77,3 +77,16 @@ def test_both_rules_of_a_pair_route_by_its_name():
     """A route on `alertname` means the pair; a target's label still cannot pass itself off as another rule."""
     assert labels_of(alert(rule="slow:critical", labels={"alertname": "slow"}))["alertname"] == "slow"
     assert labels_of(alert(rule="slower", labels={"alertname": "slow"}))["alertname"] == "slower"
+
+
+def test_the_end_goes_to_everybody_who_was_told_by_earlier_labels():
+    """A rule edited while it fires is told by its labels now; its end by each set of labels that it was told with."""
+    route = Route.model_validate({"routes": [{"matchers": [f"team={t}"], "receiver": t} for t in ("web", "db", "new")]})
+    told_as = [{"team": "web", "severity": "warning"}, {"team": "db", "severity": "critical"}]
+    sends = {name: [True] for name in ("web", "db", "new")}
+    names = {
+        state: [p.receiver for p in plan(of, route, sends, told=None, reports_unrouted=False)]
+        for state in ("firing", "resolved")
+        for of in [alert(state, labels={"team": "new"}, told_as=told_as)]
+    }
+    assert names == {"firing": ["new"], "resolved": ["web", "db"]}

@@ -117,3 +117,13 @@ def test_match_chooses_the_alerts():
     known.configure([rule({"all": ["slow"]}, match=["team=web"])])
     assert known.take(standing("slow", team="ops")) == []
     assert known.take(standing("slow", target="t2", team="web")) == [("both", "t2")]
+
+
+def test_an_alert_whose_labels_change_leaves_the_group_that_it_was_in():
+    """Its rule was edited, and it counts for another team now: both teams' composites are judged again."""
+    known = Composites()
+    known.configure([rule({"any": ["slow"]}, group_by=["team"])])
+    known.take(standing("slow", number=1, team="web"))
+    moved = known.take(standing("slow", number=2, team="db"))
+    assert sorted(moved) == [("both", "group:team=db"), ("both", "group:team=web")]
+    assert judged(known, *sorted(moved)) == [("group:team=db", True, T0 + 2), ("group:team=web", False, T0 + 1)]

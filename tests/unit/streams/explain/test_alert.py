@@ -175,6 +175,18 @@ def test_a_pending_alert_says_how_long_it_has_held():
     )
 
 
+def test_an_end_that_is_being_verified_says_how_far_it_is():
+    """Why it is not over yet: two good samples of three; and how it ended then."""
+    told = Story(DOWN | {"resolve": {"samples": 3, "after": "5s"}}).samples(1, False, False).samples(10, True, True)
+    story = told.story("down")
+    assert story.answer.endswith("; one more sample with which the rule did not hold (2 of 3 good samples) at 22:13:31")
+    assert said(story)[1] == (
+        "firing, not told: it ceased; that it stays so is verified for 5s and by 1 of 3 good samples"
+    )
+    told.samples(10, True)
+    assert said(told.story("down"))[-1] == "resolved, told: it did not hold again for 5s and by 3 of 3 good samples"
+
+
 def test_a_cooldown_names_the_earlier_telling():
     """The second alert waits for the cooldown of the first."""
     told = (

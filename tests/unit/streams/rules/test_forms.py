@@ -62,6 +62,8 @@ def rule(**fields):
          {"metric": "up", "value": 0, "runbook": "https://wiki/x", "annotations": {"runbook_url": "https://wiki/x"}}),
         ({"metric": "up", "value": 0, "escalate": "10m"}, {"metric": "up", "value": 0, "escalate": [{"after": 600}]}),
         ({"metric": "up", "value": 0, "group_by": ["service"], "share": "50%"}, {"metric": "up", "value": 0, "group_by": ["service"], "share": 0.5}),
+        ({"metric": "up", "value": 0, "resolve": {"after": "2m", "samples": 3}},
+         {"metric": "up", "value": 0, "keep_firing_for": 120, "resolve": {"samples": 3}}),
         ({"alerts": ["a", "b"]}, {"alerts": {"all": ["a", "b"]}}),
         ({"slo": "99.9%"}, {"slo": {"objective": 99.9, "window": "30d"}}),
     ],
@@ -187,3 +189,26 @@ def test_an_objective_is_the_workbooks_burn_rates():
     assert (critical.severity, warning.severity, critical.pair) == ("critical", "warning", "r")
     week = expand([rule(slo={"objective": 99.9, "window": "7d"})])[0]
     assert next(iter(week.leaves())).value == pytest.approx(0.02 * 168 * 0.001)
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "text"),
+    [
+        ({"keep_firing_for": "1m", "resolve": {"after": "2m"}}, ("resolve", "after"), "choose one"),
+        ({"resolve": {"after": "soon"}}, ("resolve", "after"), "duration"),
+        ({"resolve": {"samples": 21}}, ("resolve", "samples"), "less than or equal to 20"),
+        ({"resolve": {"sample": 3}}, ("resolve", "sample"), "Extra inputs"),
+    ],
+)
+def test_how_an_end_is_verified_is_checked(more, place, text):
+    """Each thing wrong with `resolve` is told at its place, also where it stands for another field."""
+    with pytest.raises(ValidationError, match=text) as caught:
+        rule(metric="up", value=0, **more)
+    assert [e["loc"] for e in caught.value.errors()] == [place]
+
+
+def test_a_rule_on_alerts_has_no_samples_to_verify_by():
+    """Refused with what to do: the alerts that it names verify their own end."""
+    with pytest.raises(ValidationError, match="verify their end"):
+        rule(alerts=["a"], resolve={"samples": 2})
+    assert rule(alerts=["a"], resolve={"after": "1m"}).keep_firing_for == 60

@@ -46,6 +46,17 @@ def test_a_fingerprint_is_that_of_prometheus():
     assert fingerprint({"a": "1", "b": "2"}) == fingerprint({"b": "2", "a": "1"}) != fingerprint({"a": "12", "b": ""})
 
 
+def test_an_edited_rule_keeps_the_fingerprint():
+    """Receivers know the alert by the labels that they were told first, whatever its rule says since."""
+    first = delivery(labels={"team": "web"}, severity="warning")
+    since = delivery(
+        "resolved", labels={"team": "db"}, told_as=[{"team": "web", "severity": "warning"}, {"team": "db"}]
+    )
+    posts = [payload(d, None)["alerts"][0] for d in (first, since)]
+    assert posts[0]["fingerprint"] == posts[1]["fingerprint"]
+    assert [post["labels"]["team"] for post in posts] == ["web", "db"]
+
+
 def test_a_signature_covers_time_and_body():
     """It is HMAC-SHA256 of the time, a dot and the body."""
     want = hmac.new(b"s", b"12.{}", hashlib.sha256).hexdigest()
