@@ -198,8 +198,11 @@ def _load_numbers(held: state.State, start: int, num: Any, layout: list[int]) ->
     declared = mine[:, [state.DECLARED, state.DECLARED_ERRORS]].copy()
     mine[:, : state.ALWAYS] = num[:, : state.ALWAYS]
     mine[:, [state.DECLARED, state.DECLARED_ERRORS]] = declared  # what the configuration says now
+    begins = sorted(layout[i] for i, _ in state.SCORE_SIZES if i < len(layout) and layout[i] >= 0)
+    ends = dict(zip(begins, [*begins[1:], num.shape[1]], strict=bool(begins)))
     for i, size in state.SCORE_SIZES:
-        if i < len(layout) and layout[i] >= 0 and held.layout[i] >= 0:
+        # A score that this program did not know, or has other cells for, begins anew.
+        if i < len(layout) and held.layout[i] >= 0 and ends.get(layout[i], 0) - layout[i] == size:
             mine[:, held.layout[i] : held.layout[i] + size] = num[:, layout[i] : layout[i] + size]
 
 

@@ -142,10 +142,10 @@ def _take(state: State, row: int, own: bool, time: float, ok: bool, value: float
         num[at] = robust.update(num, at + 1, sound, least)
     at = state.layout[CHANGE]
     if at >= 0:
-        num[at] = change.update(num, at + 1, sound, least)
+        num[at] = change.update(num, at + 1, sound, least, change.TREND_ALPHA)
     at = state.layout[SEASONAL_CHANGE]
     if at >= 0:
-        num[at] = change.update(num, at + 1, seasonal.ratio(sound, num[SEASON]), seasonal.FLOOR_SHARE)
+        num[at] = change.update(num, at + 1, seasonal.ratio(sound, num[SEASON]), seasonal.FLOOR_SHARE, 0.0)
     at = state.layout[FLAT]
     if at >= 0:
         num[at] = flat_line.update(num, at + 1, sound, time, flat_line.TOLERANCE)

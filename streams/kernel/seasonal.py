@@ -71,14 +71,14 @@ def observe(mean: Means, weeks: Weeks, spread: Spreads, row: int, hour: int, val
 def expected_at(mean: Means, weeks: Weeks, row: int, time_ms: int) -> float:
     """What is normal at a moment: between the middles of two hours, a straight line between their means.
 
-    A morning's traffic doubles within the hour; by steps of an hour half of it would look wrong. NaN before both hours
-    were seen in `FEWEST` weeks.
+    A morning's traffic doubles within the hour; by steps of an hour half of it would look wrong. Where the other hour
+    was not seen in `FEWEST` weeks, as with what runs once a night, it is the hour's own mean; NaN where that was not.
     """
     hour = hour_of_week(time_ms)
     share = int(time_ms) % HOUR_MS / HOUR_MS - 0.5  # of an hour, from its middle
     here = expected(mean, weeks, row, hour)
     there = expected(mean, weeks, row, (hour + (1 if share >= 0.0 else HOURS - 1)) % HOURS)
-    return here + abs(share) * (there - here)
+    return here if math.isnan(there) else here + abs(share) * (there - here)
 
 
 @lean

@@ -38,7 +38,7 @@ class SlowSeries:
         s = self.scores
         self.z = baseline.update(s["base"], 0, sound, least)
         self.robust = robust.update(s["robust"], 0, sound, least)
-        self.change = change.update(s["change"], 0, sound, least)
+        self.change = change.update(s["change"], 0, sound, least, change.TREND_ALPHA)
         self.flat = flat.update(s["flat"], 0, sound, time, flat.TOLERANCE)
         forecast.update(s["forecast"], 0, sound, time)
         if (hour := int(time // seasonal.HOUR_MS)) != self.hour:
@@ -48,7 +48,7 @@ class SlowSeries:
             self.hour, self.in_hour = hour, []
         self.in_hour += [sound] if sound == sound else []
         ratio = sound / self.season if self.season > 0 else math.nan
-        self.of_season = change.update(s["of_season"], 0, ratio, 0.05)
+        self.of_season = change.update(s["of_season"], 0, ratio, 0.05, 0.0)
 
     @property
     def season(self):

@@ -15,22 +15,24 @@ from streams.rules import words
 
 def fed(values, s=None):
     s = np.zeros(change.SIZE) if s is None else s
-    return s, np.array([change.update(s, 0, v, 1e-9) for v in values])
+    return s, np.array([change.update(s, 0, v, 1e-9, change.TREND_ALPHA) for v in values])
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0.02, 1), st.floats(0, 9)), min_size=1, max_size=60))
 def test_sums_are_those_of_the_batch_definition(values):
-    """Each sum is the greatest of any stretch that ends now: of z, of -z, of |z| less its usual size, less the slack."""
+    """Each sum is the greatest of any stretch that ends now: of what is new, of its opposite, of its size less the usual
+    one, less the slack."""
     s = np.zeros(change.SIZE)
     s[change.SEEN] = change.GRACE
     for n, value in enumerate(values, 1):
         got = change.accumulate(s, 0, *value)
-        z, weight, news = np.array(values[:n]).T
+        news, weight, size = np.array(values[:n]).T
+        step = np.sqrt(weight) * np.clip(news, -change.CLIP, change.CLIP)
         terms = {
-            change.UP: weight * (np.minimum(z, change.CLIP) - change.SLACK),
-            change.DOWN: weight * (np.minimum(-z, change.CLIP) - change.SLACK),
-            change.WIDE: np.minimum(news, change.WIDE_CLIP) - round(math.sqrt(2 / math.pi), 1) - change.SLACK,
+            change.UP: step - weight * change.SLACK,
+            change.DOWN: -step - weight * change.SLACK,
+            change.WIDE: np.minimum(size, change.WIDE_CLIP) - round(math.sqrt(2 / math.pi), 1) - change.WIDE_SLACK,
         }
         if max(s[list(terms)]) == change.MOST:
             return  # from here on the sums are held down
@@ -95,6 +97,27 @@ def test_likeness_of_neighbours_is_not_a_change():
     assert np.mean(beyond) < 0.05
 
 
+def test_the_reference_follows_the_hours_of_the_day():
+    """A wave of 40 % over a day of 2,880 values is no change, and its slope is known; a rise five times as steep is one."""
+    n = np.arange(8 * 2880)
+    wave = 100 * (1 + 0.4 * np.sin(n / 2880 * 2 * math.pi)) + np.random.default_rng(11).normal(0, 10, n.size)
+    s, scores = fed(wave)
+    assert np.mean(np.abs(scores[change.GRACE :]) > change.CHANGED) < 0.001
+    assert s[change.TREND] == pytest.approx(40 * 2 * math.pi / 2880, rel=0.5)
+    _, scores = fed(100 + 0.4 * np.arange(200) + np.random.default_rng(12).normal(0, 10, 200), s)
+    assert np.nanmax(scores) > change.CHANGED
+
+
+def test_what_is_stuck_is_not_left_behind():
+    """A value that was rising when it stuck stays as near to the reference as it was."""
+    n = np.arange(600)
+    s, _ = fed(100 + 0.02 * n + np.random.default_rng(13).normal(0, 1, n.size))
+    assert s[change.TREND] > 0
+    at = s[change.MEAN]
+    fed([s[change.LAST]] * 500, s)
+    assert s[change.MEAN] == pytest.approx(at, abs=0.1)
+
+
 def test_new_level_becomes_the_reference():
     """A change is told for sixty values, then the new level is normal."""
     values = np.random.default_rng(10).normal(100, 5, 600)
@@ -116,9 +139,9 @@ def test_no_score_in_the_grace_period_nor_without_a_value():
     """No score before forty values; a NaN or infinite value has none and changes nothing."""
     s, scores = fed([1.0, 2.0] * 20)
     assert np.isnan(scores).all()
-    assert not math.isnan(change.update(s, 0, 1.0, 1e-9))
+    assert not math.isnan(change.update(s, 0, 1.0, 1e-9, 0.0))
     before = s.tobytes()
     for nothing in (math.nan, math.inf, -math.inf):
-        assert math.isnan(change.update(s, 0, nothing, 1e-9))
+        assert math.isnan(change.update(s, 0, nothing, 1e-9, 0.0))
     assert s.tobytes() == before
     assert not math.isnan(change.score(s, 0))

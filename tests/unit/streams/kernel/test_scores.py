@@ -31,22 +31,26 @@ def test_few_false_alarms(judged):
 
 
 def test_incidents_are_found_within_two_samples(judged):
-    """More than 95 of 100 incidents are found by the second sample that shows them, small shifts and slow drifts aside."""
-    assert together(t for kind, t in judged[1].items() if kind not in SLOW)["in_time"] > 0.95
+    """More than 95 of 100 incidents of all kinds are found by the second sample that shows them; of each of those that
+    are plain to see more than 94, of small shifts and slow drifts more than 85."""
+    assert together(judged[1].values())["in_time"] > 0.95
+    for kind, tally in judged[1].items():
+        if tally.incidents:
+            assert tally.shares()["in_time"] > (0.85 if kind in SLOW else 0.94), kind
 
 
 def test_no_kind_is_left_out(judged):
-    """Each of these kinds is found nearly always, in the end."""
+    """Each kind is found nearly always, in the end."""
     for kind, tally in judged[1].items():
-        if tally.incidents and kind not in SLOW:
+        if tally.incidents:
             assert tally.shares()["found"] > 0.93, kind
 
 
-def test_small_shifts_are_found_where_noise_does_not_wander(judged):
-    """More than nine in ten small shifts and slow drifts are found, unless the noise itself wanders about as far."""
-    steady = together(t for name, t in judged[2].items() if name.startswith(SLOW) and not name.endswith("wandering"))
-    assert steady["incidents"] > 60
-    assert steady["found"] > 0.9
+def test_slow_incidents_are_found_in_noise_that_wanders(judged):
+    """More than nine in ten small shifts and slow drifts are found even where the noise itself wanders about as far."""
+    wandering = together(t for name, t in judged[2].items() if name.startswith(SLOW) and name.endswith("wandering"))
+    assert wandering["incidents"] > 20
+    assert wandering["found"] > 0.9
 
 
 def test_every_kind_of_series_has_default_rules():
@@ -77,7 +81,7 @@ def step(s, time_ms, value, failed):
     return [
         baseline.update(s, 0, value, 1e-9),
         robust.update(s, 10, value, 1e-9),
-        change.update(s, 20, value, 1e-9),
+        change.update(s, 20, value, 1e-9, change.TREND_ALPHA),
         flat.update(s, 30, value, time_ms, flat.TOLERANCE),
         forecast.update(s, 40, value, time_ms),
         forecast.seconds_to(s, 40, 1000.0),
