@@ -76,11 +76,16 @@ def _plain(value: Any) -> Any:
 
 
 def edits(
-    bodies: Mapping[Item, Mapping[str, Any]], controls: Controls, note: str, *, reread: bool = False
+    bodies: Mapping[Item, Mapping[str, Any]],
+    controls: Controls,
+    note: str,
+    *,
+    before: Mapping[Item, Mapping[str, Any]] | None = None,
+    reread: bool = False,
 ) -> list[Edit]:
     """What must be written so that the log says what the file says; the first time, only what the file says.
 
-    With `reread`, the probes are asked to read their targets again.
+    `before` is what it said, where somebody knows. With `reread`, the probes are asked to read their targets again.
     """
     known: dict[Item, str] = {}
     files = {key: bucket for key, bucket in controls.live("file").items() if key != TARGETS_READ}
@@ -89,8 +94,11 @@ def edits(
     now = {item: _digest(body) for item, body in bodies.items()}
     wishes: list[Edit] = []
     if files:
-        wishes = [Edit(*item, bodies[item], note=note) for item in now if known.get(item) != now[item]]
-        wishes += [Edit(*item, None, note=note) for item in known.keys() - now.keys()]
+        changed = [item for item in now if known.get(item) != now[item]] + sorted(known.keys() - now.keys())
+        for item in changed:
+            old = (before or {}).get(item)
+            same = old is not None and _digest(old) == known.get(item)
+            wishes.append(Edit(*item, bodies.get(item), None, note, item in known, old if same else None))
     buckets: dict[str, list[tuple[str, str, str]]] = {}
     for (kind, name), digest in sorted(now.items()):
         buckets.setdefault(_bucket(kind, name), []).append((kind, name, digest))
@@ -109,16 +117,20 @@ def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-async def publish(found: Located, client: ControlClient, note: str, *, reread: bool = True) -> list[str]:
+async def publish(
+    found: Located, client: ControlClient, note: str, *, before: Located | None = None, reread: bool = True
+) -> list[str]:
     """Write what is new in a file, all or none; the changes in words. Raises BodyError and UnavailableError.
 
-    With `reread`, the probes read their own copy of the file again: how targets are checked is not written.
+    `before` is the file as it was taken in last, so that the history has what was replaced. With `reread`, the probes
+    read their own copy of the file again: how targets are checked is not written.
     """
     try:
         controls = await client.refresh()
     except Exception as error:  # whatever the client raises while Kafka is away
         raise UnavailableError(f"Kafka cannot be read: {error}") from error
-    wanted = edits(items(found), controls, note, reread=reread)
+    was = items(before) if before is not None else None
+    wanted = edits(items(found), controls, note, before=was, reread=reread)
     if wanted and isinstance(done := await client.change_all(wanted, ACTOR), Conflict):
         raise UnavailableError(done.message)
     return [f"{e.kind} {e.id} {'taken out' if e.body is None else 'changed'}" for e in wanted if e.kind != "file"]
@@ -142,6 +154,7 @@ class FileWatch:
     def __init__(self, path: Path, kafka: KafkaSettings, say: Callable[[str, str], None]) -> None:
         self.path, self.say = path, say
         self._client = ControlClient(kafka, "file-watch")
+        self._taken: Located | None = None
 
     async def run(self) -> None:
         """Publish what changed since the last run, then each change, until cancelled."""
@@ -183,7 +196,7 @@ class FileWatch:
     async def _publish(self, loaded: Located, *, reread: bool) -> bool:
         """Whether it is done with, one way or the other."""
         try:
-            done = await publish(loaded, self._client, str(self.path), reread=reread)
+            done = await publish(loaded, self._client, str(self.path), before=self._taken, reread=reread)
         except UnavailableError as error:
             self.say(f"{self.path}: {error}; trying again", "yellow")
             await asyncio.sleep(2.0)
@@ -194,6 +207,7 @@ class FileWatch:
         except Exception as error:  # a fault of ours must not end the watching
             self.say(f"{self.path} could not be taken in: {type(error).__name__}: {error}", "red")
             return True
+        self._taken = loaded
         if done:
             more = f" and {len(done) - 10} more" if len(done) > 10 else ""
             self.say(f"{self.path} taken in: {', '.join(done[:10])}{more}", "")

@@ -14,15 +14,13 @@ from typing import Any
 import orjson
 
 from schemas import Control
-from streams.control import Change, Controls
+from streams.control import FILE_UNKNOWN, Change, Controls
 from streams.control_bodies import BodyError, parse_body
 from streams.rules import Rule
 from streams.suppression import KINDS as QUIETING
 
 KINDS = ("rule", "threshold", *QUIETING)
 FILE = "file"
-FILE_UNKNOWN = "what the file said before is not known"
-"""Of a first change that the file makes: there was something in it, and nobody has kept what."""
 _MOST_SHOWN = 3
 _MOST_TEXT = 60
 

@@ -22,6 +22,8 @@ from streams.rules import Rule, expand
 
 KEEP_VERSIONS = 50
 REFUSED_SLOTS = 500
+FILE_UNKNOWN = "what the file said before is not known"
+"""The message of a first change of something that the file had already, where nobody has kept what it said."""
 # An acknowledgement is a fact, not an edit: each is as good as the one before.
 _UNVERSIONED = ("ack", "audit", "file")
 

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import Control, DecodeError, decode, encode
-from streams.control import KEEP_VERSIONS, REFUSED_SLOTS, Change, Controls, body_of, conflict_text
+from streams.control import FILE_UNKNOWN, KEEP_VERSIONS, REFUSED_SLOTS, Change, Controls, body_of, conflict_text
 from streams.control_bodies import DECLARED, MOST_BYTES, BodyError, parse_body
 from streams.kafka import KafkaSettings, close, consumer_options, producer_options
 from streams.topics import CONTROL, full_name
@@ -36,13 +36,18 @@ _PASSING = ("silence", "ack", "snooze", "resolve")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One wish: `body` None deletes. `expected` is the version that was edited, 0 for what is new; None: whatever."""
+    """One wish: `body` None deletes. `expected` is the version that was edited, 0 for what is new; None: whatever.
+
+    Of what the topic has nothing of, `declared` is whether the file had it, and `before` what it said, where known.
+    """
 
     kind: str
     id: str
     body: Mapping[str, Any] | None
     expected: int | None = None
     note: str = ""
+    declared: bool = False
+    before: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +218,9 @@ class ControlClient:
                 _audit(
                     Change(
                         kind=edit.kind, id=edit.id, version=record.version, actor=actor, at=at, outcome="accepted",
-                        old=body_of(there), new=body_of(record), note=edit.note, nonce=nonce,
+                        old=dict(edit.before) if there is None and edit.before else body_of(there), new=body_of(record),
+                        note=edit.note, nonce=nonce,
+                        message=FILE_UNKNOWN if there is None and edit.declared and not edit.before else "",
                     )
                 )
             )  # fmt: skip

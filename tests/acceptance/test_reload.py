@@ -6,6 +6,7 @@ import asyncio
 import sys
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 
 from agents.alert.app import run
@@ -13,6 +14,8 @@ from agents.alert.settings import AlertSettings
 from probestream.config import ConfigError, load
 from probestream.reload import FileWatch
 from schemas import Finding, encode
+from streams.changes import Changes
+from streams.control import FILE_UNKNOWN
 from streams.control_client import ControlClient
 from streams.topics import ALERTS, FINDINGS, full_name
 from streams.units import now_ms
@@ -187,6 +190,40 @@ async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):
         await until(lambda: _knows_the_file(reader))
         path.write_text(TARGETS + "gateway: {port: 8081}\n")
         await until(lambda: said.has("gateway.port changed: read at a start only"))
+
+
+async def test_what_the_file_said_before_is_kept_with_its_first_change(kafka, reader, tmp_path):
+    """A backtest has the rule as it was before the file was saved; an edit while nothing ran says that it is not known."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100)
+    async with watching(path, kafka):
+        await until(lambda: _knows_the_file(reader))
+        path.write_text(TARGETS + RULE % 300)
+        await until(lambda: _version(reader, 1))
+        path.write_text(TARGETS + RULE % 300 + RULE.split("\n", 1)[1].replace("slow", "slower") % 900)
+        await until(lambda: _version(reader, 1, "slower"))
+    changes = Changes(await reader.refresh())
+    assert orjson.loads(changes.at("rule", "slow", 0.0).body)["value"] == 100
+    assert changes.at("rule", "slower", 0.0).deleted  # it was not there
+    assert changes.gaps == []
+
+
+async def test_what_the_file_said_before_an_edit_that_nobody_saw_is_not_known(kafka, reader, tmp_path):
+    """The program was down when the file was saved: the change is found at the next start, and says so."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS + RULE % 100)
+    async with watching(path, kafka):
+        await until(lambda: _knows_the_file(reader))
+    path.write_text(TARGETS + RULE % 300)
+    async with watching(path, kafka):
+        await until(lambda: _version(reader, 1))
+    changes = Changes(await reader.refresh())
+    assert changes.at("rule", "slow", 0.0) is None
+    assert [(g.kind, g.id, g.why) for g in changes.gaps] == [("rule", "slow", FILE_UNKNOWN)]
+
+
+async def _version(reader, version, name="slow"):
+    return (await reader.refresh()).version("rule", name) == version
 
 
 async def test_a_rule_taken_out_of_the_file_resolves_its_alert(kafka, reader, tmp_path):

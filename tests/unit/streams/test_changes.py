@@ -7,7 +7,8 @@ from dataclasses import replace
 import orjson
 
 from schemas import Control
-from streams.changes import FILE_UNKNOWN, Changes, did
+from streams.changes import Changes, did
+from streams.control import FILE_UNKNOWN
 from tests.kit.changes import change, records, written
 
 SLOW = {"name": "slow", "metric": "latency", "value": 100.0}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from probestream.backtest.own_past import in_force_since
-from streams.changes import FILE_UNKNOWN, Changes
+from streams.changes import Changes
+from streams.control import FILE_UNKNOWN
 from streams.rules import Rule, expand
 from tests.kit.changes import change, written
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.changes import FILE_UNKNOWN, Changes
+from streams.changes import Changes
+from streams.control import FILE_UNKNOWN
 from streams.explain.past import Past, moments, stood
 from streams.explain.setup import Setup
 from streams.rules import Rule
