@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from agents.probe.settings import face_of
 from probestream.config import ConfigError, Located, located
 from streams.control_bodies import SINGLE, TARGETS_READ, BodyError
 from streams.control_client import Conflict, ControlClient, Edit, UnavailableError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 ACTOR = "file"
 EVERY_S = 0.5
 _BUCKETS = 64
-_BASELINES = ("baseline_ms", "baseline_error_rate")
 _LISTS = {
     "rules": "rule",
     "maintenance": "maintenance",
@@ -60,14 +60,7 @@ def items(found: Located) -> dict[Item, dict[str, Any]]:
     if found.data.get("dependencies"):
         bodies["dependencies", SINGLE["dependencies"]] = _plain(found.data["dependencies"])
     for target in found.config.targets:
-        bodies["target", target.name] = {
-            "name": target.name,
-            "kind": target.kind,
-            "labels": target.labels,
-            "depends_on": list(target.depends_on),
-            "every": target.every,
-            "timeout": target.timeout,
-        } | {name: value for name in _BASELINES if (value := getattr(target, name)) is not None}
+        bodies["target", target.name] = face_of(target).model_dump(mode="json", exclude_none=True)
     return bodies
 
 

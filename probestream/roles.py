@@ -109,6 +109,7 @@ def role(  # noqa: PLR0911 - one return a role
 
         return history.run(kafka=kafka, settings=config.storage, url=url, stop=stop, ready=ready)
     from agents.gateway import app as gateway  # noqa: PLC0415
+    from probestream.declared import declared_of  # noqa: PLC0415
     from probestream.explaining import setup_of  # noqa: PLC0415
 
     return gateway.run(
@@ -122,6 +123,7 @@ def role(  # noqa: PLR0911 - one return a role
         stop=stop,
         ready=ready,
         accept_unknown=accept_unknown,
+        declared=declared_of(config),
         explaining=setup_of(config),
     )
 

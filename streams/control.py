@@ -160,8 +160,12 @@ class Controls:
 
     def overlaid(self, kind: str, declared: Iterable[Named]) -> dict[str, Any]:
         """What is in force of a kind, by id: what the file declares, overlaid by what the log has."""
+        return self.laid_over(kind, {d.name: d for d in declared})
+
+    def laid_over(self, kind: str, declared: Mapping[str, Any]) -> dict[str, Any]:
+        """As `overlaid`, of what the file declares by id."""
         gone = {record.id for record in self.records(kind) if record.deleted}
-        return {k: v for k, v in ({d.name: d for d in declared} | self.live(kind)).items() if k not in gone}
+        return {k: v for k, v in {**declared, **self.live(kind)}.items() if k not in gone}
 
     def history(self, kind: str, key: str) -> list[Change]:
         """What is known of the accepted versions, oldest first: at most the last `KEEP_VERSIONS`."""

@@ -136,6 +136,8 @@ def parse_body(kind: str, key: str, body: str | bytes | Mapping[str, Any]) -> An
         if values.get("name", key) != key:
             raise BodyError([("name", "is not the id under which it is written")])
         values["name"] = key
+    elif kind == "preference" and values.get("name") == key:  # as the file has it
+        del values["name"]
     try:
         return MODELS[kind].model_validate(values)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from streams.control import Controls, with_threshold
 from streams.control_bodies import BodyError, TargetFace, Threshold, parse_body, problems
 from streams.dependencies import Dependencies, DependencyError, Dependent
+from streams.preferences import Preference
 from streams.rules import Rule, together
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class Checks:
     """What the configuration file has, with which every change is held together. Raises BodyError when called.
 
-    `probed` says how a target would be checked, and raises ValidationError where it cannot be.
+    `probed` says how a target would be checked, and raises ValidationError where it cannot be. `receivers` are those
+    that preferences may be about, where they are known.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class Checks:
         rules: Iterable[Rule] = (),
         targets: Iterable[Dependent] = (),
         probed: Callable[[TargetFace], object] | None = None,
+        receivers: Iterable[str] = (),
     ) -> None:
         self.rules, self.targets, self._probed = tuple(rules), {t.name: t for t in targets}, probed
+        self.receivers = set(receivers)
 
     def __call__(self, controls: Controls, edits: Sequence[Edit]) -> None:
         kinds: dict[str, dict[str, Edit]] = {}
@@ -40,6 +44,7 @@ class Checks:
         for edit in kinds.get("threshold", {}).values():
             if edit.body is not None:
                 self._threshold(controls.rules(self.rules), edit)
+        self._reachable(kinds.get("preference", {}).values())
         if "target" in kinds:
             self._graph(controls, kinds["target"])
             self._checkable(kinds["target"].values())
@@ -90,6 +95,16 @@ class Checks:
             side = "above" if rises else "below"
             text = f"thresholds cross: critical ({bad.value:g}) must be {side} warning ({mild.value:g})"
             raise BodyError([("critical" if "critical" in threshold.changes else "warning", text)])
+
+    def _reachable(self, edits: Iterable[Edit]) -> None:
+        for edit in edits:
+            if edit.body is None or not self.receivers:
+                continue
+            wish: Preference = parse_body("preference", edit.id, edit.body)
+            for i, name in enumerate(wish.reaches(edit.id)):
+                if name not in self.receivers:
+                    field = f"receivers.{i}" if wish.receivers else "receivers"
+                    raise BodyError([(field, f"no receiver is named {name!r}{_meant(name, self.receivers)}")])
 
     def _checkable(self, edits: Iterable[Edit]) -> None:
         for edit in edits:

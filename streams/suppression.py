@@ -173,15 +173,13 @@ class Suppressions:
             except DependencyError as error:
                 log.warning("the targets' dependencies stay as they were: %s", error)
         if "inhibit_rule" in stale:
-            gone = {record.id for record in self._controls.records("inhibit_rule") if record.deleted}
-            rules = self._declared_rules | self._controls.live("inhibit_rule")
-            self._inhibitor.replace(rule for key, rule in rules.items() if key not in gone)
+            self._inhibitor.replace(self._controls.laid_over("inhibit_rule", self._declared_rules).values())
         self._causes.replace(self.dependencies, self._settings())
 
     def _settings(self) -> DependencySettings:
         key = SINGLE["dependencies"]
-        there, said = self._controls.current("dependencies", key), self._controls.value("dependencies", key)
-        return self._declared_settings if there is None else said or DependencySettings()
+        there = self._controls.laid_over("dependencies", {key: self._declared_settings})
+        return there.get(key) or DependencySettings()
 
 
 def _labels(alert: AlertView) -> Mapping[str, str]:

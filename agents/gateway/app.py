@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from agents.gateway.alert_log import AlertLog
-from agents.gateway.api import alerts, explain, health, live, logs, operations, people, quiet, schemas, targets
+from agents.gateway.api import alerts, explain, health, kept, live, logs, operations, people, quiet, schemas, targets
 from agents.gateway.api import rules as rule_routes
 from agents.gateway.api.page import Page, is_page
 from agents.gateway.archive import Archive
@@ -29,6 +29,7 @@ from agents.gateway.present import Presenter, alert_json, iso
 from agents.gateway.server import listen, server
 from agents.gateway.tail import Tail
 from agents.gateway.view import SOURCES, Change, View
+from agents.probe.settings import face_of, target_of
 from schemas import Alert
 from streams import history_queries as queries
 from streams.control_checks import Checks
@@ -37,7 +38,7 @@ from streams.explain.setup import Setup
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import uvicorn
 
@@ -65,11 +66,13 @@ async def run(
     maintenance: tuple[Window, ...] = (),
     silences: tuple[DeclaredSilence, ...] = (),
     explaining: Setup | None = None,
+    declared: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Serve until `stop`; call `ready` once when the log is caught up and requests are answered.
 
     `accept_unknown` is whether log lines of targets that are not in `targets` are taken. `explaining` is what else of
-    the configuration explanations need, routes for instance.
+    the configuration explanations need, routes for instance. `declared` is what else the file has that people may
+    change, by kind and id.
 
     `url` is the SQL history's, or empty. Raises PortInUseError, and ValueError on a bad `url`.
     """
@@ -87,12 +90,15 @@ async def run(
         present=Presenter(view, targets),
         controls=Controls(kafka, view),
         archive=archive,
-        changes=ControlClient(kafka, "gateway-control", Checks(rules, targets)),
+        changes=ControlClient(
+            kafka, "gateway-control", Checks(rules, targets, target_of, explaining.channels if explaining else ())
+        ),
         rules=rules,
         maintenance=maintenance,
         silences=silences,
         logs=LogIntake(kafka),
         accept_unknown=accept_unknown,
+        declared={"target": {t.name: face_of(t) for t in targets}, **(declared or {})},
         explaining=explaining
         or Setup(rules=rules, targets=targets, silences=silences, maintenance=maintenance, accept=accept_unknown),
         now=now_ms,
@@ -130,7 +136,7 @@ def build(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     install(app)
-    for area in (health, alerts, explain, targets, rule_routes, quiet, people, logs, operations, schemas, live):
+    for area in (health, alerts, explain, targets, rule_routes, quiet, kept, people, logs, operations, schemas, live):
         app.include_router(area.router)
     app.mount("/", Page(), name="page")
     if token:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from agents.gateway.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from agents.gateway.archive import Archive
     from agents.gateway.controls import Controls
@@ -48,6 +48,7 @@ class Gateway:
     silences: tuple[DeclaredSilence, ...]
     logs: LogIntake
     accept_unknown: bool
+    declared: Mapping[str, Mapping[str, Any]]
     explaining: Setup
     explain_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     now: Callable[[], float]

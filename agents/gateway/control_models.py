@@ -166,8 +166,18 @@ class WindowPreview(Preview):
     maintenance: WindowItem
 
 
-class PreferenceList(Model):
-    """What each person wants to be told of."""
+class Kept(Model):
+    """What is in force under an id; `version` is 0 where only the file knows it."""
+
+    id: str
+    source: str = Field(description="file or control")
+    version: int
+    body: dict[str, Any]
+
+
+class KeptList(Model):
+    """Everything of a kind, by id."""
 
     success: bool
-    preferences: list[Record]
+    kind: str
+    items: list[Kept]

@@ -162,6 +162,14 @@ def target_of(face: TargetFace, *, allow_private: bool = False) -> Target | None
     )  # fmt: skip
 
 
+def face_of(target: Target) -> TargetFace:
+    """What everybody may know of a target of the file."""
+    return TargetFace(
+        name=target.name, kind=target.kind, labels=target.labels, depends_on=target.depends_on, every=target.every,
+        timeout=target.timeout, baseline_ms=target.baseline_ms, baseline_error_rate=target.baseline_error_rate,
+    )  # fmt: skip
+
+
 class ProbeSettings(Settings):
     """The probe role."""
 

@@ -15,6 +15,7 @@ from probestream.cli import (
     broker,
     check,
     explain,
+    kept,
     lint,
     logs,
     maintenance,
@@ -54,6 +55,10 @@ app.add_typer(logs.app, name="logs")
 app.add_typer(silence.app, name="silence")
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(rules.app, name="rules")
+app.add_typer(kept.preferences, name="preferences")
+app.add_typer(kept.targets, name="targets")
+app.add_typer(kept.inhibitions, name="inhibitions")
+app.add_typer(kept.dependencies, name="dependencies")
 app.command("snooze")(snooze.snooze)
 app.command("explain")(explain.explain)
 app.command("audit")(snooze.audit)

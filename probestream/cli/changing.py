@@ -1,4 +1,4 @@
-"""What a group of commands has for the kind of record it changes: ``set`` and ``delete``."""
+"""What a group of commands has for the kind of record it changes: ``set``, ``delete``, ``history``, ``rollback``."""
 
 # Annotations are values here: the texts that typer reads from them name the kind.
 from collections.abc import Callable, Collection
@@ -17,6 +17,7 @@ from probestream.cli.control import (
     actor_of,
     read_mapping,
     run,
+    show_changes,
     tell,
 )
 
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of record on the control topic, the word for it, and the fields of a body that may name it."""
+    """A kind of record on the control topic, the word for it, and the fields of a body that may name it.
+
+    `single` is the id of a kind of which there is one.
+    """
 
     kind: str
     noun: str
     named_by: tuple[str, ...] = ("name",)
+    single: str = ""
 
 
 def add_set(app: typer.Typer, what: Kind, promise: str) -> None:
@@ -48,7 +53,7 @@ def add_set(app: typer.Typer, what: Kind, promise: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         body = read_mapping(file)
-        name = next((body[field] for field in what.named_by if field in body), None)
+        name = what.single or next((body[field] for field in what.named_by if field in body), None)
         if not isinstance(name, str) or not name:
             raise UsageProblem(f"{file}: name: is required")
 
@@ -70,7 +75,7 @@ def add_delete(
 
     @app.command("delete", help=promise)
     def delete(
-        name: Annotated[str, typer.Argument(help=name_help)],
+        name: Annotated[str, typer.Argument(help=name_help)] = what.single or ...,  # type: ignore[assignment]
         expected: ExpectedOption = None,
         note: NoteOption = "",
         actor: ActorOption = "",
@@ -86,5 +91,44 @@ def add_delete(
                     raise Failure(f"no {what.noun} is named {name!r}; there are: {names}")
             done = await session.client.change(what.kind, name, None, expected, actor_of(actor), note=note)
             tell(accepted(done), f"{what.noun} {name} taken out", as_json)
+
+        run(config, data, work)
+
+
+def add_history(app: typer.Typer, what: Kind) -> None:
+    """Give a group the command that shows the versions of a record."""
+
+    @app.command("history", help=f"Show who changed a {what.noun}, when, from what to what.")
+    def history(
+        name: Annotated[str, typer.Argument(help=f"The {what.noun}'s name.")] = what.single or ...,  # type: ignore[assignment]
+        config: ConfigOption = None,
+        data: DataOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        async def work(session: Session) -> None:
+            changes = (await session.client.refresh()).history(what.kind, name)
+            if not changes:
+                raise Failure(f"{what.noun} {name!r} was never changed at run time")
+            show_changes(changes, as_json)
+
+        run(config, data, work)
+
+
+def add_rollback(app: typer.Typer, what: Kind) -> None:
+    """Give a group the command that goes back to an earlier version of a record."""
+
+    @app.command("rollback", help=f"Make an earlier version of a {what.noun} the latest once more.")
+    def rollback(
+        name: Annotated[str, typer.Argument(help=f"The {what.noun}'s name.")],
+        version: Annotated[int, typer.Argument(min=1, help="The version to go back to.")],
+        expected: ExpectedOption = None,
+        actor: ActorOption = "",
+        config: ConfigOption = None,
+        data: DataOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        async def work(session: Session) -> None:
+            done = await session.client.roll_back(what.kind, name, version, expected, actor_of(actor))
+            tell(accepted(done), f"{what.noun} {name} is as in version {version}", as_json)
 
         run(config, data, work)

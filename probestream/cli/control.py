@@ -61,6 +61,7 @@ def run(config: Path | None, data: Path | None, work: Callable[[Session], Awaita
     """What `work` returns. Raises UsageProblem on what was typed, Failure where the cluster does not take it."""
     from aiokafka.errors import KafkaError  # noqa: PLC0415 - Kafka's client is for commands that use it
 
+    from agents.probe.settings import target_of  # noqa: PLC0415
     from probestream.config import load  # noqa: PLC0415
     from streams.control_bodies import BodyError  # noqa: PLC0415
     from streams.control_checks import Checks  # noqa: PLC0415
@@ -71,7 +72,9 @@ def run(config: Path | None, data: Path | None, work: Callable[[Session], Awaita
     kafka = cluster(settings, data_folder(data))
 
     async def whole() -> T:
-        client = ControlClient(kafka, "cli", Checks(settings.rules, settings.targets))
+        names = [receiver.name for receiver in settings.receivers]
+        checks = Checks(settings.rules, settings.targets, probed=target_of, receivers=names)
+        client = ControlClient(kafka, "cli", checks)
         try:
             return await work(Session(settings, kafka, client))
         finally:

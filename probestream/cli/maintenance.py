@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from probestream.cli.changing import Kind, add_delete, add_set
+from probestream.cli.changing import Kind, add_delete, add_history, add_rollback, add_set
 from probestream.cli.common import ConfigOption, DataOption, JsonOption
 from probestream.cli.control import Session, read_mapping, run
 from probestream.cli.silence import show_hits
@@ -79,3 +79,5 @@ def _held(session: Session, controls: Controls) -> dict[str, Window]:
 
 add_set(app, WINDOW, "Make or replace a window.")
 add_delete(app, WINDOW, "Take a window out, also one of the file.", _held)
+add_history(app, WINDOW)
+add_rollback(app, WINDOW)

@@ -8,17 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from probestream.cli.changing import Kind, add_delete, add_set
-from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption, UsageProblem, show_table
+from probestream.cli.changing import Kind, add_delete, add_history, add_rollback, add_set
+from probestream.cli.common import ConfigOption, DataOption, JsonOption, UsageProblem, show_table
 from probestream.cli.control import (
     ActorOption,
-    ExpectedOption,
     NoteOption,
     Session,
     accepted,
     actor_of,
     run,
-    show_changes,
     tell,
 )
 
@@ -68,36 +66,8 @@ add_set(app, RULE, "Make or replace a rule; it is in force everywhere within two
 add_delete(app, RULE, "Take a rule out, also one of the file; its alerts are resolved and people are told.")
 
 
-@app.command("history")
-def history(name: Name, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Show who changed a rule, when, from what to what."""
-
-    async def work(session: Session) -> None:
-        changes = (await session.client.refresh()).history("rule", name)
-        if not changes:
-            raise Failure(f"rule {name!r} was never changed at run time")
-        show_changes(changes, as_json)
-
-    run(config, data, work)
-
-
-@app.command("rollback")
-def rollback(
-    name: Name,
-    version: Annotated[int, typer.Argument(min=1, help="The version to go back to.")],
-    expected: ExpectedOption = None,
-    actor: ActorOption = "",
-    config: ConfigOption = None,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make an earlier version of a rule the latest once more."""
-
-    async def work(session: Session) -> None:
-        done = await session.client.roll_back("rule", name, version, expected, actor_of(actor))
-        tell(accepted(done), f"rule {name} is as in version {version}", as_json)
-
-    run(config, data, work)
+add_history(app, RULE)
+add_rollback(app, RULE)
 
 
 @app.command("threshold")

@@ -84,7 +84,7 @@ async def test_windows_snoozes_and_reload(kafka, cli):
     assert "db: slow, down" in told
     await cli("maintenance", "set", "-", given=window)
     assert "weekly" in await cli("maintenance", "list")
-    assert "did you mean 'db'" in await cli("maintenance", "set", "-", given=window.replace("[db]", "[dbs]"), code=2)
+    assert "did you mean 'shop'" in await cli("maintenance", "set", "-", given=window.replace("[db]", "[dbs]"), code=2)
     await cli("maintenance", "delete", "weekly")
     async with writer(kafka) as w:
         await w.write(alert("a1b2c3", target="shop", rule="slow"))
@@ -96,3 +96,27 @@ async def test_windows_snoozes_and_reload(kafka, cli):
     assert "rule slow changed" in await cli("reload")
     cli.config.write_text(CONFIG.replace("value: 100", "value: loud"))
     assert f"{cli.config}:6:" in await cli("reload", code=2)
+
+
+async def test_preferences_targets_inhibitions_and_dependencies(cli):
+    """What the file has and what was changed is listed; set, refused, rolled back and taken out by the same words."""
+    text = cli.config.read_text()
+    cli.config.write_text(text + "receivers: [{name: ada}]\npreferences: [{name: ada, least_severity: warning}]\n")
+    (row,) = json.loads(await cli("preferences", "list", "--json"))
+    assert (row["id"], row["version"], row["by"], row["body"]["least_severity"]) == ("ada", 0, "file", "warning")
+    wish = "{name: ada, quiet_hours: [{from: 22:00, to: 07:00}]}"
+    assert "preference ada set (version 1)" in await cli("preferences", "set", "-", given=wish)
+    assert 'quiet_hours: [{"from": 1320' in await cli("preferences", "history", "ada")
+    assert "is as in version 1 (version 2)" in await cli("preferences", "rollback", "ada", "1")
+    told = await cli("preferences", "set", "-", given="{name: adda}", code=2)
+    assert "no receiver is named 'adda'; did you mean 'ada'?" in told
+    assert "target new set" in await cli("targets", "set", "-", given="{name: new, kind: push, depends_on: [db]}")
+    assert "did you mean 'shop'" in await cli(
+        "targets", "set", "-", given="{name: new, kind: push, depends_on: [shpo]}", code=2
+    )
+    assert "target new: depends_on.0: no target is named 'db'" in await cli("targets", "delete", "db", code=2)
+    assert "no target is named 'x'; there are: db, new, shop" in await cli("targets", "delete", "x", code=1)
+    await cli("targets", "delete", "new")
+    assert [r["id"] for r in json.loads(await cli("targets", "list", "--json"))] == ["db", "shop"]
+    assert "settings all set" in await cli("dependencies", "set", "-", given="{hold: 3s}")
+    assert "settings all taken out" in await cli("dependencies", "delete")

@@ -97,6 +97,11 @@ async def test_two_gateways_two_edits_one_conflict(kafka):
         ("maintenance/m", {"window": {"targets": ["shopp"], "start": "2026-01-01", "duration": "1h"}}, "did you mean 'shop'?"),
         ("maintenance/m", {"window": {"targets": ["shop"], "start": "2026-01-01", "duration": "1h", "timezone": "Europe/Berln"}}, "did you mean Europe/Berlin?"),
         ("preferences/ada", {"preference": {"least_severity": "loud"}}, "least_severity: "),
+        ("preferences/ada", {"preference": {"timezone": "Europe/Berln"}}, "timezone: 'Europe/Berln' is no IANA time zone; did you mean"),
+        ("targets/web", {"target": {"kind": "http", "check": {"url": "ftp://x"}}}, "check.url: "),
+        ("targets/web", {"target": {"kind": "push", "depends_on": ["shopp"]}}, "did you mean 'shop'?"),
+        ("inhibitions/i", {"inhibition": {"source_matchers": ["a"]}}, "is no list of matchers"),
+        ("dependencies/some", {"dependencies": {"hold": 1}}, "there is one dependencies only: all"),
     ],
 )  # fmt: skip
 async def test_what_is_no_good_is_refused_with_its_field(kafka, path, body, told):
@@ -108,6 +113,54 @@ async def test_what_is_no_good_is_refused_with_its_field(kafka, path, body, told
         changes = (await g.get("/api/v1/audit"))["changes"]
         assert [(c["outcome"], c["actor"]) for c in changes] == [("invalid", "ada")]
         assert told in changes[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "second"),
+    [
+        ("preferences/ada", {"least_severity": "critical"}, {"muted": True}),
+        ("targets/a/b", {"name": "a/b", "kind": "push"}, {"name": "a/b", "kind": "push", "labels": {"team": "web"}}),
+        ("inhibitions/i", {"source_matchers": ["a=b"]}, {"source_matchers": ["a=c"]}),
+        ("dependencies/all", {"hold": 1.0}, {"hold": 2.0}),
+    ],
+)
+async def test_whatever_is_kept_has_versions_and_a_way_back(kafka, path, first, second):
+    """Set, a conflict, changed, its history, rolled back, taken out, and not there to be taken out again."""
+    section, _, key = path.partition("/")
+    async with gateway(kafka) as g:
+        there = len((await g.get(f"/api/v1/{section}"))["items"])
+        await put(g, f"/api/v1/{path}", {"body": first, "expected_version": 0, "actor": "ada"})
+        assert (await put(g, f"/api/v1/{path}", {"body": second, "expected_version": 0}, 409))["error"]["current"]
+        await put(g, f"/api/v1/{path}", {"body": second, "expected_version": 1, "actor": "bob", "note": "why"})
+        history = (await g.get(f"/api/v1/{path}/history"))["changes"]
+        assert [(c["version"], c["actor"], c["new"]) for c in history] == [(1, "ada", first), (2, "bob", second)]
+        await g.post(f"/api/v1/{path}/rollback", {"version": 1, "actor": "ada"})
+        (item,) = [i for i in (await g.get(f"/api/v1/{section}"))["items"] if i["id"] == key]
+        assert (item["version"], item["source"], item["body"]) == (3, "control", first)
+        await delete(g, f"/api/v1/{path}?expected_version=3")
+        assert (await delete(g, f"/api/v1/{path}", 404))["error"]["code"] == "not_found"
+        assert len((await g.get(f"/api/v1/{section}"))["items"]) == there - (section == "dependencies" and there)
+
+
+async def test_targets_that_are_added_and_taken_out_are_so_for_the_gateway(kafka):
+    """The list of targets, and whose log lines are taken, follow what is changed at run time."""
+    async with gateway(kafka) as g:
+        lines = {"target": "new", "lines": ["x"]}
+        assert (await g.post("/api/v1/logs", lines, 404))["error"]["code"] == "unknown_target"
+        await put(g, "/api/v1/targets/new", {"target": {"kind": "push", "labels": {"team": "data"}}})
+        await delete(g, "/api/v1/targets/jobs")
+
+        async def names():
+            return {t["name"]: t["labels"] for t in (await g.get("/api/targets"))["targets"]}
+
+        async def followed():
+            found = await names()
+            return "new" in found and "jobs" not in found
+
+        await until(followed)
+        assert (await names())["new"]["team"] == "data"
+        await g.post("/api/v1/logs", lines)
+        assert (await g.post("/api/v1/logs", lines | {"target": "jobs"}, 404))["error"]["code"] == "unknown_target"
 
 
 async def test_thresholds_go_over_a_rule(kafka):
@@ -168,7 +221,7 @@ async def test_every_answer_is_as_it_is_described(kafka):
             models.RuleList: await g.get("/api/v1/rules"),
             models.Conflict: await put(g, "/api/v1/rules/new", rule, 409),
             models.ChangeList: await g.get("/api/v1/audit"),
-            models.PreferenceList: await g.get("/api/v1/preferences"),
+            models.KeptList: await g.get("/api/v1/preferences"),
         }
         for model, answer in seen.items():
             model.model_validate(answer)
@@ -219,7 +272,7 @@ async def test_snooze_resolve_and_preferences(kafka):
         await g.post("/api/v1/alerts/a1/resolve", {"comment": "fixed"})
         assert (await g.post("/api/v1/alerts/nope/snooze", {"for": "1h"}, 404))["error"]["code"] == "unknown_alert"
         await put(g, "/api/v1/preferences/ada", {"preference": {"least_severity": "critical", "channels": ["sms"]}})
-        people = (await g.get("/api/v1/preferences"))["preferences"]
+        people = (await g.get("/api/v1/preferences"))["items"]
         assert [(p["id"], p["body"]["channels"]) for p in people] == [("ada", ["sms"])]
 
 

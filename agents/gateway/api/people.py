@@ -1,8 +1,8 @@
-"""What a person asks for: to be left alone by an alert for a while, to call it resolved, to be told of less."""
+"""What a person asks of an alert: to be left alone by it for a while, to call it resolved; and who asked what."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
 from pydantic import ConfigDict, Field
@@ -34,12 +34,6 @@ class ResolveRequest(Who):
     """Why it is over."""
 
     comment: str = Field(default="", max_length=2000)
-
-
-class PreferenceRequest(Who):
-    """What a person wants to be told of, and where."""
-
-    preference: dict[str, Any]
 
 
 def _must_be_active(gateway: Gateway, alert_id: str) -> None:
@@ -78,29 +72,6 @@ async def resolve(alert_id: str, gateway: Ready, request: Annotated[ResolveReque
     """Call an alert resolved."""
     _must_be_active(gateway, alert_id)
     return await changing.change(gateway, "resolve", alert_id, {"comment": request.comment}, request)
-
-
-@router.get("/preferences", response_model=control_models.PreferenceList, responses={503: ERRORS[503]})
-async def preferences(gateway: Ready) -> Response:
-    """What each person wants to be told of."""
-    found = await changing.controls(gateway)
-    listed = [changing.record_json(r) for r in found.records("preference") if not r.deleted]
-    return reply({"success": True, "preferences": listed})
-
-
-@router.put("/preferences/{person}", response_model=control_models.Changed, responses=ERRORS)
-async def put_preference(person: str, gateway: Ready, request: Annotated[PreferenceRequest, Body()]) -> Response:
-    """Change what a person wants to be told of."""
-    return await changing.change(gateway, "preference", person, request.preference, request)
-
-
-@router.delete("/preferences/{person}", response_model=control_models.Changed, responses=ERRORS)
-async def delete_preference(
-    person: str, gateway: Ready, actor: ActorQuery = "api", expected_version: ExpectedQuery = None
-) -> Response:
-    """Tell a person everything again."""
-    who = Who(actor=actor, expected_version=expected_version)
-    return await changing.change(gateway, "preference", person, None, who)
 
 
 @router.get("/audit", response_model=control_models.ChangeList, responses={503: ERRORS[503]})
