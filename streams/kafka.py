@@ -13,6 +13,8 @@ from pydantic import Field, SecretStr, model_validator
 
 from streams.settings import Settings
 
+FETCH_WAIT_MS = 100
+
 
 class KafkaSettings(Settings):
     """The cluster. Without `bootstrap`, `probestream up` starts the embedded broker."""
@@ -97,7 +99,7 @@ def consumer_options(kafka: KafkaSettings, name: str, group: str | None = None) 
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "isolation_level": "read_committed",
-        "fetch_max_wait_ms": 100,
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
         "request_timeout_ms": 15_000,
     }
     if group is not None:
