@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
+from aiokafka import AIOKafkaConsumer
 from websockets.asyncio.client import connect
 
+from agents.gateway import models
 from agents.gateway.app import run
 from agents.gateway.settings import GatewaySettings
 from agents.probe.settings import HttpCheck, PushCheck, Target
-from tests.kit.role import running
+from schemas import Control, decode
+from streams.kafka import KafkaSettings, consumer_options
+from streams.topics import CONTROL, full_name
+from tests.kit.role import running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from websockets.asyncio.client import ClientConnection
 
-    from streams.kafka import KafkaSettings
 
 TARGETS = (
     Target(name="shop", labels={"team": "web"}, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),
@@ -45,6 +49,15 @@ class Running:
         answer = await self.http.get(path, **more)
         assert answer.status_code == status, (answer.status_code, answer.text)
         return answer.json()
+
+    async def series(self, query: str, count: float) -> Any:
+        """The series of a target, as the models say, once it stands for `count` samples."""
+
+        async def whole() -> Any:
+            found = await self.get(f"/api/targets/{query}")
+            return found if sum(p["count"] for p in found["points"]) == count else None
+
+        return models.Series.model_validate(await until(whole)).model_dump(exclude_unset=True)
 
     async def post(self, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:
         answer = await self.http.post(path, json={} if body is None else body, **more)
@@ -79,3 +92,16 @@ async def receive_until(ws: ClientConnection, wanted: Any, timeout: float = 10) 
         while not found or not wanted(found[-1]):
             found.append(orjson.loads(await ws.recv()))
     return found
+
+
+async def answering(kafka: KafkaSettings, react: Any, seen: list[Control]) -> None:
+    """Play the role that reads `control`."""
+    consumer = AIOKafkaConsumer(full_name(kafka, CONTROL), **consumer_options(kafka, "test"))
+    await consumer.start()
+    try:
+        async for message in consumer:
+            control = decode(message.value, Control)
+            seen.append(control)
+            await react(control)
+    finally:
+        await consumer.stop()

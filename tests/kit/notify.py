@@ -22,6 +22,7 @@ from streams.routing import Route
 from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, full_name
 from tests.kit.process import Child
 from tests.kit.reader import everything
+from tests.kit.receivers import SlackServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -119,6 +120,11 @@ async def running(
     finally:
         stop.set()
         await asyncio.wait_for(task, 8)
+
+
+def slack_of(name: str, server: SlackServer, **more: object) -> Receiver:
+    """A receiver with one Slack webhook."""
+    return Receiver.model_validate({"name": name, "slack_configs": [{"api_url": server.url, **more}]})
 
 
 def process(kafka: KafkaSettings, route: Route, *receivers: Receiver, settings: NotifySettings = DEFAULTS) -> Child:
