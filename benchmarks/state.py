@@ -77,7 +77,7 @@ def probe(fold: Fold, writer: Writer, turn: int) -> None:
 def held(fold: Fold) -> dict[str, int]:
     """Bytes of what the arrays hold, without what is in hand for more targets."""
     s, rows, targets = fold.state, int(fold.state.clock[state.ROWS]), int(fold.state.clock[state.TARGETS])
-    touched = s.ring.part[:, :rows, panes.COUNT].any(axis=1)
+    touched = s.ring.counts[:, :rows, panes.COUNT].any(axis=1)
     pane = rows * (s.ring.part.itemsize * panes.FIELDS + s.ring.total.itemsize)
     m = fold.memory
     return {

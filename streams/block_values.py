@@ -38,6 +38,10 @@ class TornStateError(StateError):
     """The entries are not of one commit: somebody else wrote some of them."""
 
 
+class OldStateError(StateError):
+    """The entries are an earlier version's."""
+
+
 class DamagedError(ValueError):
     """An entry that is not what was written."""
 
@@ -229,7 +233,16 @@ class PaneWriter:
         """A slot of the rows; empty where it holds nothing."""
         ring = held.ring
         n, f, c = pack.pack_pane(
-            ring.part, ring.total, slot, span.start, span.stop, self.kinds, self.sums, self.floats, self.small
+            ring.part,
+            ring.counts,
+            ring.total,
+            slot,
+            span.start,
+            span.stop,
+            self.kinds,
+            self.sums,
+            self.floats,
+            self.small,
         )
         rows = span.stop - span.start
         head = _PANE.pack(pane_of_slot(slot, int(held.clock[state.HEAD])), rows, n, f, c)
@@ -245,7 +258,9 @@ def load_pane(held: state.State, block: int, slot: int, value: memoryview) -> No
     reader = Reader(value, _PANE.size)
     kinds, sums = reader.take("u1", rows), reader.take("<f8", n)
     floats, small = reader.take("<f4", f), reader.take("u1", c)
-    if pack.unpack_pane(held.ring.part, held.ring.total, slot, block * BLOCK, kinds, sums, floats, small):
+    if pack.unpack_pane(
+        held.ring.part, held.ring.counts, held.ring.total, slot, block * BLOCK, kinds, sums, floats, small
+    ):
         raise DamagedError(f"panes of slot {slot} are not what was written")
 
 

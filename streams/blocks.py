@@ -22,13 +22,13 @@ import numpy as np
 import orjson
 
 from streams import block_values as values
-from streams.block_values import StateError, TornStateError, pane_of_slot
+from streams.block_values import OldStateError, StateError, TornStateError, pane_of_slot
 from streams.fold import Fold
 from streams.kernel import panes, seasonal, state
 from streams.kernel.state import BLOCK
 
 META, NAMES, LATEST, TEXT, PANE, SEASON, SKETCH = range(7)
-VERSION = 3
+VERSION = 4
 _KEY = struct.Struct(">BIII")
 _HEAD = struct.Struct("<Bq")
 _CLOCK = {state.NOW: "now", state.HEAD: "head", state.DUPLICATES: "duplicates", state.LATE_PANES: "late"}
@@ -78,7 +78,7 @@ def _of_block(fold: Fold, block: int, span: slice, change: _Change) -> Iterator[
     if everything or dirty.latest[block]:
         yield LATEST, 0, values.latest(fold, span)
     for slot in range(panes.EVERY_SLOT) if everything else np.flatnonzero(dirty.slot[block]).tolist():
-        if not everything or held.ring.part[slot, span, panes.COUNT].any():
+        if not everything or held.ring.counts[slot, span, panes.COUNT].any():
             yield PANE, slot, change.writer.pane(held, span, slot)
     must, may = change.sketches(block)
     for slot in sorted(must | may):
@@ -121,7 +121,8 @@ def _hour_slot(hour: int) -> int:
 def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
     """Fill the empty `fold` from the entries of its partition; others are passed over.
 
-    Raises StateError on what this version cannot read, and TornStateError where the entries are not of one commit.
+    Raises StateError on what this version cannot read: OldStateError where an earlier one wrote it, and TornStateError
+    where the entries are not of one commit.
     """
     try:
         kinds, highest = _sorted(fold.partition, entries)
@@ -182,7 +183,8 @@ def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict
         version, offset = _HEAD.unpack_from(value)
         highest = max(highest, offset)
         if version != VERSION or kind not in kinds:
-            raise StateError(f"detect-state has entries of version {version}, this program reads {VERSION}")
+            old = OldStateError if version < VERSION else StateError
+            raise old(f"detect-state has entries of version {version}, this program reads {VERSION}")
         kinds[kind][block, slot] = memoryview(value)[_HEAD.size :]
     return kinds, highest
 
@@ -214,4 +216,4 @@ def _load_texts(fold: Fold, value: memoryview) -> None:
         fold.text[int(fold.memory.target_of[fold.memory.number[name]])] = (text[0], text[1])
 
 
-__all__ = ["Entry", "StateError", "TornStateError", "dump", "load", "pane_of_slot", "rebuild"]
+__all__ = ["Entry", "OldStateError", "StateError", "TornStateError", "dump", "load", "pane_of_slot", "rebuild"]

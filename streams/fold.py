@@ -46,7 +46,7 @@ class Fold(Partition):
         super().__init__(*args, **more)
         conditions = self.conditions
         self._out = judge.fresh_changes(_ROOM, len(self.rules), len(conditions.tokens))
-        self._scratch = np.zeros(2 * max(len(conditions.kind), 1))
+        self._scratch = np.zeros(3 * len(conditions.kind) + 1)
         self._truths = np.zeros(max(len(conditions.kind), 1), np.uint8)
         self._stack = np.zeros(MOST_TOKENS, np.uint8)
 

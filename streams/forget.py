@@ -81,13 +81,16 @@ def give_up(held: State, memory: Memory, targets: list[int]) -> None:
 def _free_rows(held: State, rows: NDArray[np.int64]) -> None:
     ring, seasons, dirty = held.ring, held.seasons, held.dirty
     blocks = rows // BLOCK
-    for used, marks in ((ring.part[:, rows, panes.COUNT] > 0, dirty.slot), (seasons.weeks[:, rows] > 0, dirty.season)):
+    for used, marks in (
+        (ring.counts[:, rows, panes.COUNT] > 0, dirty.slot),
+        (seasons.weeks[:, rows] > 0, dirty.season),
+    ):
         for at in np.flatnonzero(used.any(axis=1)).tolist():  # what was not touched takes no memory
             marks[blocks[used[at]], at] = 1
             if marks is dirty.season:
                 seasons.mean[at, rows] = seasons.weeks[at, rows] = 0
     dirty.names[blocks] = dirty.latest[blocks] = dirty.season[blocks, seasonal.HOURS] = 1
-    for slot in np.flatnonzero(ring.part[:, rows, panes.COUNT].any(axis=1)).tolist():
+    for slot in np.flatnonzero(ring.counts[:, rows, panes.COUNT].any(axis=1)).tolist():
         ring.part[slot, rows] = ring.total[slot, rows] = 0.0
     ring.closed_at[rows] = -1
     seasons.spread[rows] = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ def tables(conditions: Conditions, sets: RuleSets, windows: list[float]) -> Rule
         conditions.min_samples,
         conditions.start,
         conditions.tokens,
+        _sights(conditions),
         # A rule about the status must not be what keeps it up.
         np.where(look & judge.BY_STATUS, 0, conditions.severity),
         look,
@@ -41,6 +42,20 @@ def tables(conditions: Conditions, sets: RuleSets, windows: list[float]) -> Rule
         np.full(len(conditions.kind), np.nan),
         conditions.wanted if len(conditions.wanted) else np.zeros(len(conditions.names), np.int64),
     )
+
+
+def _sights(conditions: Conditions) -> NDArray[np.int64]:
+    """A number for each condition, the same for those that see the same; each schedule is a sight of its own."""
+    columns = zip(
+        conditions.kind.tolist(),
+        conditions.metric.tolist(),
+        conditions.window_s.astype(str).tolist(),  # NaN is like itself
+        conditions.param.astype(str).tolist(),
+        [c if c in conditions.cron else -1 for c in range(len(conditions.kind))],
+        strict=True,
+    )
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(column, len(numbers)) for column in columns], np.int64)
 
 
 def longest_quantile(conditions: Conditions) -> int:

@@ -119,11 +119,11 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
             fold.told_long.add((block, start))
         elif (block, start - start % _LONG_MS) in fold.told_long:
             unrolled[block, panes.BASE[1] + start // _LONG_MS % panes.SLOTS[1]] = 1
-        part, total = held.ring.part[slot], held.ring.total[slot]
+        part, counts, total = held.ring.part[slot], held.ring.counts[slot], held.ring.total[slot]
         some = np.arange(block * BLOCK, min((block + 1) * BLOCK, rows))
-        some = some[(part[some, panes.COUNT] > 0) & (held.series.target[some] >= 0)]
+        some = some[(counts[some, panes.COUNT] > 0) & (held.series.target[some] >= 0)]
         if len(some):
-            valued = part[some, panes.VALUES] > 0
+            valued = counts[some, panes.VALUES] > 0
             out.append(
                 Rollup(
                     partition=fold.partition,
@@ -132,9 +132,9 @@ def rollups(fold: Fold, now_ms: float) -> list[Rollup]:
                     pane_ms=length,
                     target=[fold.name_of(t) for t in held.series.target[some].tolist()],
                     metric=[fold.metric_names[m] for m in held.series.metric[some].tolist()],
-                    count=part[some, panes.COUNT].tolist(),
-                    errors=part[some, panes.ERRORS].tolist(),
-                    value_count=part[some, panes.VALUES].tolist(),
+                    count=counts[some, panes.COUNT].tolist(),
+                    errors=counts[some, panes.ERRORS].tolist(),
+                    value_count=counts[some, panes.VALUES].tolist(),
                     value_sum=total[some].tolist(),
                     value_min=np.where(valued, part[some, panes.LEAST], np.nan).tolist(),
                     value_max=np.where(valued, part[some, panes.MOST], np.nan).tolist(),

@@ -20,7 +20,6 @@ from streams.topics import DETECT_STATE, full_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streams.blocks import Entry
 
 _TRANSACTION_MS = 30_000
 _PATIENCE_S = 30.0
@@ -88,20 +87,23 @@ class Store:
             await close(consumer)
         return found
 
-    async def write(self, entries: Iterable[Entry]) -> int:
-        """Write all of `entries`, or, dying, none; how many bytes. Raises KafkaError where another has opened it."""
+    async def write(self, entries: Iterable[tuple[bytes, bytes | None]]) -> int:
+        """Write all of `entries`, or, dying, none; how many bytes. Raises KafkaError where another has opened it.
+
+        An entry without a value takes what is stored under its key away.
+        """
         written = 0
         async with self._producer.transaction():
             crash.here("detect.commit.begun")
             sends, batch, size = [], self._producer.create_batch(), 0
             for key, value in entries:
-                need = len(key) + len(value) + _OVERHEAD
+                need = len(key) + len(value or b"") + _OVERHEAD
                 if size and size + need > _BATCH_BYTES:
                     sends.append(await self._send(batch))
                     batch, size = self._producer.create_batch(), 0
                     await asyncio.sleep(0)
                 if batch.append(key=key, value=value, timestamp=None) is None:
-                    raise StoreError(f"an entry of {len(value)} bytes is over what {self._topic} takes")
+                    raise StoreError(f"an entry of {need} bytes is over what {self._topic} takes")
                 size += need
                 written += need
             if size:

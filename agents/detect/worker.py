@@ -39,8 +39,6 @@ from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Top
 from streams.units import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agents.detect.settings import DetectSettings
     from agents.probe.settings import Target
     from streams.outcome import Change
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("probestream.detect")
 
-TICK_EVERY_S = 5.0
+TICK_EVERY_S = 2.0
 _TICK = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], latency_ms=[]))
 _HEALTH_PER_COMMIT = 2000
 _HEALTH_AT_ONCE = 25
@@ -140,16 +138,6 @@ class Worker:
         )
         return Fold(partition, self.rules, self.conditions, self.admission, limits, quantiles=self.settings.quantiles)
 
-    def _loaded(self, partition: int, entries: Mapping[bytes, bytes]) -> Fold:
-        """The stored state of a partition; an empty one, to be folded anew from the log, where it is in two minds."""
-        fold = self._empty(partition)
-        try:
-            blocks.load(fold, entries)
-        except blocks.TornStateError as error:
-            log.error("%s: folding the log anew", error)  # noqa: TRY400 - what happened is in the message
-            return self._empty(partition)
-        return fold
-
     async def restored(self, sources: set[Any]) -> dict[Any, int]:
         """Take over each partition's state; say which record comes next."""
         with metrics.RESTORES.time():
@@ -189,9 +177,18 @@ class Worker:
         return positions
 
     async def _take_over(self, partition: int) -> Fold:
-        entries = await self._stores[partition].open()
+        """The stored state; an empty one, to be folded anew from the log, where it is in two minds or out of date."""
+        store, fold = self._stores[partition], self._empty(partition)
+        entries = await store.open()
         crash.here("detect.restored.opened")
-        return self._loaded(partition, entries)
+        try:
+            blocks.load(fold, entries)
+        except (blocks.TornStateError, blocks.OldStateError) as error:
+            log.error("%s: folding the log anew", error)  # noqa: TRY400 - what happened is in the message
+            # What the new state does not write over would be taken for its own.
+            await store.write((key, None) for key in entries)
+            return self._empty(partition)
+        return fold
 
     async def revoked(self) -> None:
         """Forget the partitions: whoever has them next goes on from what was committed."""

@@ -159,7 +159,7 @@ async def _check_state(kafka: KafkaSettings, content: Content) -> None:
     everybody = Admission(labels_of=lambda _: {}, known=lambda _: True, most=1 << 30)
     fold = Fold(0, (), compile_rules(()), everybody)
     blocks.load(fold, entries)
-    total = int(fold.state.ring.part[panes.BASE[2] :, :, panes.COUNT].sum(dtype="f8"))
+    total = int(fold.state.ring.counts[panes.BASE[2] :, :, panes.COUNT].sum(dtype="f8"))
     if total != (wanted := content.samples_up_to(fold.offset)):
         raise WrongError(f"ours counted {total} samples up to record {fold.offset}, {wanted} were written")
 

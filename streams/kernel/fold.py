@@ -20,6 +20,7 @@ LATENCY_FLOOR_MS = 2.0
 FIELD_FLOOR = 1e-9
 _SOON = 6  # panes of 10 s: within a minute what has changed is told
 QUARTER_MS = 900_000
+TICK_MS = 1000  # how often rules that time alone may change are looked at, by the records' clock
 MOST_LATENCY_MS = 1e9
 MOST_VALUE = 1e30
 
@@ -257,18 +258,22 @@ def fold(
     the numbers of samples with which their target's text changed,
     after how many they are. FULL: `out` has no room; GROW: the state has none.
     """
+    timed = False
+    for k in range(len(rules.set_look)):
+        timed = timed or (rules.set_look[k] & BY_TIME) != 0
     for r in range(since, until):
         start = flat.first[r]
         first = since_sample if r == since and since_sample > start else start
         if first == start:
             now = appended[r]
             if now > state.clock[NOW]:
+                if now // TICK_MS > state.clock[NOW] // TICK_MS and timed:
+                    state.clock[TICKED] = 0
                 state.clock[NOW] = now
             head = now // panes.PANE_MS
             if head > state.clock[HEAD]:
                 panes.advance(state.ring, state.clock[HEAD], head, state.clock[ROWS])
                 state.clock[HEAD] = head
-                state.clock[TICKED] = 0
             while state.clock[TICKED] < state.clock[TARGETS]:
                 if not has_room(rules, out):
                     return FULL, r, first

@@ -26,7 +26,8 @@ _OF_NOTHING = (kinds.COUNT, kinds.RATE, kinds.SUM)  # no samples are a value of 
 class Rules(NamedTuple):
     """Every rule as tables; see streams/compiled.py. `window` is a window's number, -1 where the kind has none.
 
-    `weight` is what a rule that holds does to the target's status: 2 unhealthy, 1 degraded, 0 nothing. `look` is when a
+    `sight` is the same number for conditions that see the same. `weight` is what a rule that holds does to the target's
+    status: 2 unhealthy, 1 degraded, 0 nothing. `look` is when a
     rule is looked at: BY_SAMPLE, BY_TIME, BY_STATUS bits; `set_look` those of a set's rules together.
     Rule set s, a target's `RULE_SET`, is the rules `sets[set_first[s]:set_first[s + 1]]`. `due` is when the latest
     run of a schedule was due, in milliseconds, NaN where there is none. `wanted` is with how many samples in a row a
@@ -43,6 +44,7 @@ class Rules(NamedTuple):
     min_samples: NDArray[np.float64]
     start: NDArray[np.int64]
     tokens: NDArray[np.int64]
+    sight: NDArray[np.int64]
     weight: NDArray[np.int64]
     look: NDArray[np.uint8]
     set_first: NDArray[np.int64]
@@ -262,10 +264,14 @@ def judge(
 ) -> None:
     """Judge every rule of `target` that is looked at now; append those that changed to `out`, which has room for all.
 
-    No value, or too few samples, changes nothing: what is not known can neither begin nor end an episode.
+    No value, or too few samples, changes nothing: what is not known can neither begin nor end an episode. `scratch`
+    holds the number of this call, and by sight the number of the call that saw it, value and number of samples.
     """
     targets = state.targets
     chosen = targets.place[target, RULE_SET]
+    # What is seen stays seen until the next call: most rules look at what another one looks at too.
+    scratch[0] += 1.0
+    turn = scratch[0]
     for at in range(rules.set_first[chosen], rules.set_first[chosen + 1]):
         rule = rules.sets[at]
         if not rules.look[rule] & look:
@@ -274,9 +280,12 @@ def judge(
             c = rules.tokens[k]
             if c < 0:
                 continue
-            row = targets.row_of[target, rules.metric[c]]
-            value, count = value_of(state, rules, c, target, row)
-            scratch[2 * c], scratch[2 * c + 1] = value, count
+            at_sight = 3 * rules.sight[c] + 1
+            if scratch[at_sight] != turn:
+                row = targets.row_of[target, rules.metric[c]]
+                scratch[at_sight] = turn
+                scratch[at_sight + 1], scratch[at_sight + 2] = value_of(state, rules, c, target, row)
+            value, count = scratch[at_sight + 1], scratch[at_sight + 2]
             enough = count >= rules.min_samples[c] or rules.kind[c] in _OF_NOTHING
             if value != value or not enough:  # noqa: PLR0124 - NaN
                 truths[c] = UNSURE
@@ -287,7 +296,9 @@ def judge(
                 targets.truth[target, c] = truths[c]
                 # Time alone may do this, and leave the rule as it is.
                 state.dirty.latest[targets.place[target, MAIN] // BLOCK] = 1
-        outcome = _outcome(rules, rule, truths, stack)
+        only = rules.tokens[rules.start[rule]]
+        alone = rules.start[rule + 1] - rules.start[rule] == 1
+        outcome = truths[only] if alone else _outcome(rules, rule, truths, stack)
         if outcome == UNSURE or outcome == targets.holds[target, rule]:
             continue
         held, wanted = np.int64(targets.holds[target, rule]), rules.wanted[rule]
@@ -329,7 +340,8 @@ def _tell(
         c = rules.tokens[k]
         if c >= 0:
             first = c if first < 0 else first
-            out.seen[n, 0], out.seen[n, 1], out.seen[n, 2] = scratch[2 * c], scratch[2 * c + 1], truths[c]
+            at_sight = 3 * rules.sight[c] + 1
+            out.seen[n, 0], out.seen[n, 1], out.seen[n, 2] = scratch[at_sight + 1], scratch[at_sight + 2], truths[c]
             n += 1
     out.seen_first[i + 1] = n
     row = state.targets.row_of[target, rules.metric[first]]

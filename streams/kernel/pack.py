@@ -20,6 +20,7 @@ BROKEN = -1
 @lean
 def pack_pane(
     part: NDArray[np.float32],
+    counts: NDArray[np.uint32],
     total: NDArray[np.float64],
     slot: int,
     first: int,
@@ -32,26 +33,26 @@ def pack_pane(
     """A slot's panes of rows `first` to before `last`: one of `kinds` each; how much of the other columns is used."""
     n = f = c = 0
     for row in range(first, last):
-        cell, whole = part[slot, row], total[slot, row]
-        if cell[COUNT] == 0:
+        cell, count, whole = part[slot, row], counts[slot, row], total[slot, row]
+        if count[COUNT] == 0:
             kinds[row - first] = EMPTY
             continue
         sums[n] = whole
         n += 1
         # Of a sum of 0 the sign of its one value is not known.
-        if cell[COUNT] == 1 and cell[VALUES] == 1 and whole != 0:
-            kinds[row - first] = FAILED if cell[ERRORS] else GOOD
+        if count[COUNT] == 1 and count[VALUES] == 1 and whole != 0:
+            kinds[row - first] = FAILED if count[ERRORS] else GOOD
             continue
-        if cell[COUNT] < 256:
+        if count[COUNT] < 256:
             kinds[row - first] = SMALL
             for k in range(LEAST):
-                small[c + k] = np.uint8(cell[k])
+                small[c + k] = np.uint8(count[k])
             floats[f], floats[f + 1] = cell[LEAST], cell[MOST]
             c, f = c + LEAST, f + 2
         else:
             kinds[row - first] = ANY
             for k in range(FIELDS):
-                floats[f + k] = cell[k]
+                floats[f + k] = cell[k]  # bits, whatever they stand for
             f += FIELDS
     return n, f, c
 
@@ -59,6 +60,7 @@ def pack_pane(
 @lean
 def unpack_pane(
     part: NDArray[np.float32],
+    counts: NDArray[np.uint32],
     total: NDArray[np.float64],
     slot: int,
     first: int,
@@ -75,18 +77,18 @@ def unpack_pane(
             continue
         if kind > ANY or n >= len(sums) or f + (kind == SMALL) * 2 + (kind == ANY) * FIELDS > len(floats):
             return BROKEN
-        cell, whole = part[slot, first + i], sums[n]
+        cell, count, whole = part[slot, first + i], counts[slot, first + i], sums[n]
         total[slot, first + i] = whole
         n += 1
         if kind <= FAILED:
-            cell[COUNT] = cell[VALUES] = 1
-            cell[ERRORS] = 1 if kind == FAILED else 0
+            count[COUNT] = count[VALUES] = 1
+            count[ERRORS] = 1 if kind == FAILED else 0
             cell[LEAST] = cell[MOST] = np.float32(whole)
         elif kind == SMALL:
             if c + LEAST > len(small):
                 return BROKEN
             for k in range(LEAST):
-                cell[k] = small[c + k]
+                count[k] = small[c + k]
             cell[LEAST], cell[MOST] = floats[f], floats[f + 1]
             c, f = c + LEAST, f + 2
         else:

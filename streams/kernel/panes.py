@@ -36,7 +36,8 @@ CLOSED = 4  # count, errors, values, sum
 class Ring(NamedTuple):
     """Panes of all rows: `part[slot, row]` is count, errors, values, least and greatest, `total[slot, row]` the sum.
 
-    An empty pane is all zeros: memory that was never written to is none.
+    The first three are whole numbers of 32 bits, to be read through `counts`, which is the same memory: a float of 32
+    bits counts to 16.7 million only. An empty pane is all zeros: memory that was never written to is none.
 
     `closed[row, window]` are count, errors, values and sum of a window's panes behind the newest, as of the newest
     pane `closed_at[row]`, -1 where they are not known. `tier` and `length` (in its panes) say what a window is,
@@ -44,6 +45,7 @@ class Ring(NamedTuple):
     """
 
     part: NDArray[np.float32]
+    counts: NDArray[np.uint32]
     total: NDArray[np.float64]
     closed: NDArray[np.float64]
     closed_at: NDArray[np.int32]
@@ -69,8 +71,10 @@ def fresh(rows: int, windows: list[float]) -> Ring:
     if None in places:
         raise ValueError(f"no panes for a window of {windows[places.index(None)]:g} s")
     held = [p for p in places if p is not None]
+    part = np.zeros((EVERY_SLOT, rows, FIELDS), np.float32)
     return Ring(
-        np.zeros((EVERY_SLOT, rows, FIELDS), np.float32),
+        part,
+        part.view(np.uint32),
         np.zeros((EVERY_SLOT, rows)),
         np.zeros((rows, len(windows), CLOSED)),
         np.full(rows, -1, np.int32),
@@ -84,23 +88,23 @@ def grown(ring: Ring, rows: int) -> Ring:
     """The same panes with room for `rows` rows."""
     bigger = fresh(rows, [])
     held = ring.part.shape[1]
-    for slot in np.flatnonzero(ring.part[:, :, COUNT].any(axis=1)).tolist():  # untouched slots take no memory
-        bigger.part[slot, :held] = ring.part[slot]
+    for slot in np.flatnonzero(ring.counts[:, :, COUNT].any(axis=1)).tolist():  # untouched slots take no memory
+        bigger.counts[slot, :held] = ring.counts[slot]
         bigger.total[slot, :held] = ring.total[slot]
     closed = np.zeros((rows, *ring.closed.shape[1:]))
     closed[:held] = ring.closed
     bigger.closed_at[:held] = ring.closed_at
-    return Ring(bigger.part, bigger.total, closed, bigger.closed_at, ring.tier, ring.length, ring.newest)
+    return Ring(bigger.part, bigger.counts, bigger.total, closed, bigger.closed_at, ring.tier, ring.length, ring.newest)
 
 
 @lean
 def clear(ring: Ring, slot: int, first: int, last: int) -> None:
     """Empty a slot for the rows from `first` up to `last`."""
     for row in range(first, last):
-        if ring.part[slot, row, COUNT] == 0.0:
+        if ring.counts[slot, row, COUNT] == 0:
             continue  # memory that was never written to stays none
         for k in range(FIELDS):
-            ring.part[slot, row, k] = 0.0
+            ring.counts[slot, row, k] = 0
         ring.total[slot, row] = 0.0
 
 
@@ -136,17 +140,17 @@ def slot_of(pane: int, tier: int, head: int) -> int:
 @inlined
 def add(ring: Ring, row: int, slot: int, ok: bool, value: float) -> None:
     """Count a sample in a slot; NaN is no value."""
-    cell = ring.part[slot, row]
-    cell[COUNT] += 1
+    cell, counts = ring.part[slot, row], ring.counts[slot, row]
+    counts[COUNT] += np.uint32(1)
     if not ok:
-        cell[ERRORS] += 1
+        counts[ERRORS] += np.uint32(1)
     if value == value:  # noqa: PLR0124 - not NaN
-        cell[VALUES] += 1
+        counts[VALUES] += np.uint32(1)
         ring.total[slot, row] += value
         v = np.float32(value)
-        if cell[VALUES] == 1 or v < cell[LEAST]:
+        if counts[VALUES] == 1 or v < cell[LEAST]:
             cell[LEAST] = v
-        if cell[VALUES] == 1 or v > cell[MOST]:
+        if counts[VALUES] == 1 or v > cell[MOST]:
             cell[MOST] = v
 
 
@@ -161,9 +165,9 @@ def close(ring: Ring, row: int, head: int) -> None:
         count = errors = values = total = 0.0
         for pane in range(newest - ring.length[w] + 1, newest):
             slot = base + pane % slots
-            count += ring.part[slot, row, COUNT]
-            errors += ring.part[slot, row, ERRORS]
-            values += ring.part[slot, row, VALUES]
+            count += ring.counts[slot, row, COUNT]
+            errors += ring.counts[slot, row, ERRORS]
+            values += ring.counts[slot, row, VALUES]
             total += ring.total[slot, row]
         closed = ring.closed[row, w]
         closed[0], closed[1], closed[2], closed[3] = count, errors, values, total
@@ -176,9 +180,9 @@ def window(ring: Ring, row: int, w: int) -> tuple[float, float, float, float]:
     slot = ring.newest[w]
     closed = ring.closed[row, w]
     return (
-        closed[0] + ring.part[slot, row, COUNT],
-        closed[1] + ring.part[slot, row, ERRORS],
-        closed[2] + ring.part[slot, row, VALUES],
+        closed[0] + ring.counts[slot, row, COUNT],
+        closed[1] + ring.counts[slot, row, ERRORS],
+        closed[2] + ring.counts[slot, row, VALUES],
         closed[3] + ring.total[slot, row],
     )
 
@@ -191,7 +195,7 @@ def extreme(ring: Ring, row: int, w: int, head: int, field: int) -> float:
     found = np.nan
     for pane in range(newest - ring.length[w] + 1, newest + 1):
         slot = base + pane % slots
-        if ring.part[slot, row, VALUES] == 0.0:
+        if ring.counts[slot, row, VALUES] == 0:
             continue
         v = np.float64(ring.part[slot, row, field])
         if found != found or (v < found if field == LEAST else v > found):  # noqa: PLR0124 - NaN
@@ -206,8 +210,8 @@ def sums(ring: Ring, row: int, tier: int, length: int, head: int) -> tuple[float
     count = errors = values = total = 0.0
     for pane in range(newest - length + 1, newest + 1):
         slot = BASE[tier] + pane % SLOTS[tier]
-        count += ring.part[slot, row, COUNT]
-        errors += ring.part[slot, row, ERRORS]
-        values += ring.part[slot, row, VALUES]
+        count += ring.counts[slot, row, COUNT]
+        errors += ring.counts[slot, row, ERRORS]
+        values += ring.counts[slot, row, VALUES]
         total += ring.total[slot, row]
     return count, errors, values, total

@@ -37,7 +37,7 @@ async def test_comparison_sees_a_sample_too_many_and_a_finding_too_few(kafka, mo
         fold = exact.empty(kafka, partition)
         fold.take([exact.Record(m.offset, m.timestamp, m.value) for m in log[partition]])
         if partition == 1:
-            fold.state.ring.part[3, 0, 0] += 1
+            fold.state.ring.counts[3, 0, 0] += 1
         return fold
 
     monkeypatch.setattr(exact, "stored", as_if_stored)

@@ -89,9 +89,9 @@ class SlowFold:
     def take(self, offset, now, samples, metrics):
         """`samples` are (target, time, ok, value), `metrics` by name one value a sample."""
         found = []
-        self.now, past = max(self.now, now), self.head
+        past, self.now = self.now // 1000, max(self.now, now)
         self.head = self.now // 10_000
-        if self.head > past:
+        if self.now // 1000 > past:
             for name in self.targets:
                 some = self.judge(name, self.by_time, offset, now, sampled=False)
                 found += some

@@ -308,6 +308,16 @@ def test_absence_is_noticed_by_records_of_others_or_none():
     ]
 
 
+def test_time_alone_decides_to_the_second():
+    """A rule on silence begins in the first full second of the records' clock in which it holds, whatever brings it."""
+    one = fold([rule("gone", "absent", ">", 3.0)])
+    one.take([record(0, START, ("t", START, True, 1.0))])
+    found = [c for i in range(1, 60) for c in one.take([tick(i, START + 100 * i)]).changes]
+    assert [(c.holds, c.time) for c in found] == [(True, START + 4000)]
+    (ceased,) = one.take([record(60, START + 6100, ("t", START + 6100, True, 1.0))]).changes
+    assert (ceased.holds, ceased.time) == (False, START + 6100)
+
+
 def test_expected_target_is_absent_from_the_first_that_is_known():
     """A target that the configuration names is absent a minute after the first record, not at it, and not before."""
     one = fold([rule("gone", "absent", ">", 60.0)])

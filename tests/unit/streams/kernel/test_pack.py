@@ -21,7 +21,7 @@ def columns():
 
 def packed(ring, slot):
     kinds, sums, floats, small = columns()
-    n, f, c = pack.pack_pane(ring.part, ring.total, slot, 0, 8, kinds, sums, floats, small)
+    n, f, c = pack.pack_pane(ring.part, ring.counts, ring.total, slot, 0, 8, kinds, sums, floats, small)
     return kinds, sums[:n], floats[:f], small[:c]
 
 
@@ -34,7 +34,7 @@ def test_panes_come_back_to_the_last_bit(them, times):
         for _ in range(times):
             panes.add(ring, row, 3, ok, value)
     parts = packed(ring, 3)
-    assert pack.unpack_pane(back.part, back.total, 3, 0, *parts) == 0
+    assert pack.unpack_pane(back.part, back.counts, back.total, 3, 0, *parts) == 0
     assert back.part.tobytes() == ring.part.tobytes()
     assert back.total.tobytes() == ring.total.tobytes()
     assert all(a.tobytes() == b.tobytes() for a, b in zip(packed(back, 3), parts, strict=True))
@@ -52,14 +52,14 @@ def test_columns_of_other_sizes_are_refused(them, data):
     size = data.draw(st.integers(0, 2 * len(parts[which]) + 2).filter(lambda n: n != len(parts[which])))
     parts[which] = np.resize(np.append(parts[which], parts[which].dtype.type(1)), size)
     back = panes.fresh(8, [])
-    assert pack.unpack_pane(back.part, back.total, 0, 0, *parts) == pack.BROKEN
+    assert pack.unpack_pane(back.part, back.counts, back.total, 0, 0, *parts) == pack.BROKEN
 
 
 def test_an_unknown_kind_of_pane_is_refused():
     """A kind that this version does not write is no pane."""
     back, (_, sums, floats, small) = panes.fresh(8, []), columns()
     kinds = np.full(8, pack.ANY + 1, np.uint8)
-    assert pack.unpack_pane(back.part, back.total, 0, 0, kinds, sums, floats, small) == pack.BROKEN
+    assert pack.unpack_pane(back.part, back.counts, back.total, 0, 0, kinds, sums, floats, small) == pack.BROKEN
 
 
 @settings(deadline=None, max_examples=100)

@@ -138,3 +138,16 @@ def test_cleared_slot_is_empty_for_its_rows_only():
         ((0, 0, 0, 0), None, None),
         ((1, 1, 1, 5.0), 5.0, 5.0),
     ]
+
+
+def test_busy_pane_is_counted_to_the_last_sample():
+    """Counts go on where a float of 32 bits stands still, at 16.7 million."""
+    ring = panes.fresh(1, [86_400.0])
+    panes.advance(ring, -1, 0, 1)
+    slot = panes.slot_of(0, 2, 0)
+    ring.counts[slot, 0, :3] = 1 << 24
+    for ok in (True, False, False):
+        panes.add(ring, 0, slot, ok, 1.0)
+    panes.close(ring, 0, 0)
+    assert panes.window(ring, 0, 0)[:3] == ((1 << 24) + 3, (1 << 24) + 2, (1 << 24) + 3)
+    assert panes.sums(ring, 0, 2, 24, 0)[:3] == ((1 << 24) + 3, (1 << 24) + 2, (1 << 24) + 3)
