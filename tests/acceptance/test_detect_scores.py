@@ -9,7 +9,7 @@ from agents.detect.settings import DetectSettings
 from agents.probe.settings import Target
 from schemas import SampleBatch
 from streams.rules import Rule
-from streams.topics import FINDINGS
+from streams.topics import DEAD_LETTERS, FINDINGS
 from streams.units import now_ms
 from tests.kit.reader import reading
 from tests.kit.role import running
@@ -105,3 +105,60 @@ async def test_every_score_finds_what_it_is_for_and_nothing_in_a_quiet_start(kaf
         held = [f.rule for f in found if f.holds]
         assert sorted(held) == sorted(set(held))
         assert all(f.conditions[0]["holds"] for f in found if f.holds)
+
+
+HOUR = 3_600_000
+# What makes of a sample one that cannot be: of its time, its latency, its value of the metric.
+IMPOSSIBLE = (
+    lambda time, latency, value: (time, float("inf"), value),
+    lambda time, latency, value: (time, -latency, value),
+    lambda time, latency, value: (time, 1e300, value),
+    lambda time, latency, _: (time, latency, float("-inf")),
+    lambda time, latency, _: (time, latency, 1e300),
+    lambda time, latency, value: (time + 2 * HOUR, latency, value),
+    lambda time, latency, value: (time - 2 * HOUR, latency, value),
+    lambda _, latency, value: (float("nan"), latency, value),
+)
+
+
+def with_impossible(batch, name):
+    """The batch as another target's, with an impossible sample before every fifth; and how many those are."""
+    out, spoilt = [], 0
+    rows = zip(batch.time, batch.latency_ms, batch.metrics[0]["value"], batch.ok, strict=True)
+    for i, (time, latency, value, ok) in enumerate(rows):
+        if i % 5 == 2:
+            out.append((*IMPOSSIBLE[spoilt % len(IMPOSSIBLE)](time, latency, value), True))
+            spoilt += 1
+        out.append((time, latency, value, ok))
+    times, latencies, values, oks = (list(column) for column in zip(*out, strict=True))
+    metrics = [{"name": "disk.usedPercent", "value": values}]
+    other = SampleBatch(
+        probe="p", target=[name] * len(out), time=times, ok=oks, latency_ms=latencies, metrics=metrics
+    )  # fmt: skip
+    return other, spoilt
+
+
+@pytest.mark.usefixtures("compiled")
+async def test_impossible_samples_are_dead_letters_and_change_no_score(kafka, producer):
+    """Infinite, negative and absurd values and clocks two hours off, amid good samples: each is a dead letter, and the
+    good ones lead to the very findings, values and scores that they lead to alone."""
+    clean, spoilt = "zscore", "change"  # two targets that there are; every rule looks at both
+    rules = tuple(Rule(name=name, **fields) for name, (fields, *_) in CASES.items())
+    latencies = [*wave(80), *([160.0] * 8), 400.0, *([500.0] * 30)]
+    good = batch_of(clean, latencies, 10, climbing(len(latencies)))
+    good.sequence.clear()
+    bad, count = with_impossible(good, spoilt)
+    feed = Feed(kafka, producer)
+    async with reading(kafka, FINDINGS, DEAD_LETTERS) as seen, detect(kafka, rules):
+        await feed.batch(good)
+        await feed.batch(bad)
+
+        def told(name):
+            found = [f for f in seen[FINDINGS] if f.target == name]
+            return {(f.rule, f.holds, f.time, f.value, f.score, f.baseline) for f in found}
+
+        wanted = {"zscore", "robust", "change", "surprise", "p95", "ratio", "forecast"}
+        await seen.wait(DEAD_LETTERS, lambda letters: sum(f.count for f in letters) >= count)
+        await seen.wait(FINDINGS, lambda _: {f[0] for f in told(clean)} >= wanted and told(clean) == told(spoilt))
+    assert sum(f.count for f in seen[DEAD_LETTERS]) == count
+    assert {f.reason for f in seen[DEAD_LETTERS]} == {"bad_value", "future_sample", "late_sample"}
