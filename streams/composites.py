@@ -17,6 +17,8 @@ from streams.labels import matches
 if TYPE_CHECKING:
     from streams.rules import Rule
 
+_AGGREGATE = "active"  # no rule that looks at samples has it
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -87,6 +89,11 @@ def place(rule: Rule, target: str, labels: Mapping[str, str]) -> str | None:
     return group_of(rule, labels) if rule.group_by else target
 
 
+def judged_from_alerts(seen: Mapping[str, Any]) -> bool:
+    """Whether what a life keeps of its last finding is of one that `finding` made."""
+    return seen.get("aggregate") == _AGGREGATE
+
+
 def finding(rule: Rule, where: str, active: Iterable[str], at: float, *, is_held: bool) -> Finding:
     """The finding that a composite began, or ceased, to hold at `where`; `active` are the rules active there."""
     there = sorted(active)
@@ -97,7 +104,7 @@ def finding(rule: Rule, where: str, active: Iterable[str], at: float, *, is_held
         time=at,
         severity=rule.severity,
         metric="alerts",
-        aggregate="active",
+        aggregate=_AGGREGATE,
         operator=">=",
         threshold=1.0,
         value=float(len(there)),

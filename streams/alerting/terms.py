@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from streams import groups
-from streams.composites import is_composite
+from streams.composites import is_composite, judged_from_alerts
 from streams.control import Controls
 from streams.labels import matches
 from streams.life import PROGRAM, LifeDefaults, Policy, policy_of
@@ -88,8 +88,10 @@ class Terms:
     def gone(self, life: Life) -> str | None:
         """Why there is no longer what `life` is about, or None."""
         rule, own = self.rules.get(life.rule), life.own or life.labels
-        if rule is None:
-            return "rule_removed"
+        if rule is None or (life.active and is_composite(rule) != judged_from_alerts(life.finding)):
+            return "rule_removed"  # or another of this name, which is judged elsewhere and knows nothing of this alert
+        if is_composite(rule) and not groups.is_grouped(rule) and life.target.startswith(groups.PREFIX):
+            return None  # about the alert of a group, which its own rule ends
         if life.target.startswith(groups.PREFIX) or groups.is_grouped(rule):
             same = groups.is_grouped(rule) and groups.group_of(rule, own) == life.target
             return None if same else "rule_no_longer_matches"

@@ -134,7 +134,9 @@ class Episode:
         if last.state == "pending":
             return f"pending in cooldown: {self.outcome(waits.reason, waits.comment, waits, made=True)}"
         if last.state in ("suppressed", "snoozed", "acknowledged"):
-            return self.who.quiet(last)
+            # Other things may have happened since, which did not change that: an edit, a good sample.
+            said = (a for a in reversed(self.transitions) if a.state == last.state and a.reason in _KEPT_BY)
+            return self.who.quiet(next(said, last))
         text = self.outcome(last.reason, last.comment, last, made=True)
         if not self.active:
             return f"{last.state} at {clock(last.at, at)}: {text}"

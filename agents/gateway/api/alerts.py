@@ -121,7 +121,8 @@ def _refuse_ack(alert: Alert) -> None:
     if alert.state in ENDED:
         raise ApiError(409, "already_resolved", f"alert {alert.id} is {alert.state}")
     if alert.state == "acknowledged":
-        raise ApiError(409, "already_acknowledged", f"alert {alert.id} was acknowledged by {alert.actor}")
+        by = f" by {alert.actor}" if alert.reason == "acknowledged" else ""  # it may have been edited since
+        raise ApiError(409, "already_acknowledged", f"alert {alert.id} was acknowledged{by}")
     if alert.state == "pending":
         raise ApiError(409, "not_firing", f"alert {alert.id} does not fire yet")
 

@@ -254,3 +254,43 @@ def test_edits_go_to_and_fro(role):
         ("version 4", "info", False, "ada"),
         ("version 5", "critical", True, "ada"),
     ]
+
+
+def test_a_composite_on_a_group_s_alert_outlives_an_edit_of_something_else(role):
+    """It is about the group, though it does not group itself: that rules changed does not end it."""
+    over = Rule(name="over", alerts=["down"], severity="critical")
+    role.configure([MOST, over])
+    for of in ("a", "b"):
+        write(role, True, of, rule=MOST)
+    go(role)
+    go(role)
+    role.configure([MOST, over, Rule(name="new", metric="latency", value=1)])
+    go(role, 1)
+    assert [(a.rule, a.target, a.state) for a in role.log.alerts()] == [
+        ("down", "group:all", "firing"), ("over", "group:all", "firing"),
+    ]  # fmt: skip
+    for of in ("a", "b"):
+        write(role, False, of, rule=MOST)
+    go(role)
+    go(role)
+    assert [a.state for a in role.log.alerts()[2:]] == ["resolved", "resolved"]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_rule_that_becomes_one_of_another_kind_ends_its_alert(role, back):
+    """On other alerts instead of samples, or the other way: who judges it now would never say that it ceased."""
+    of_alerts = Rule(name="sum", alerts=["down"], severity="critical")
+    of_samples = Rule(name="sum", metric="latency", value=1, severity="critical")
+    role.configure([DOWN, of_samples if back else of_alerts])
+    if back:
+        found = finding_of(role, "a", True).to_dict() | {"rule": "sum"}
+        role.write_finding(Finding.from_dict(found), of_samples, {})
+    else:
+        write(role, True)
+        go(role)
+    go(role)
+    assert [a.state for a in role.log.alerts() if a.rule == "sum"] == ["firing"]
+    role.configure([DOWN, of_alerts if back else of_samples])
+    go(role, 1)
+    ended = [a for a in role.log.alerts() if a.rule == "sum"][1]
+    assert (ended.state, ended.reason, ended.notify) == ("resolved", "rule_removed", True)

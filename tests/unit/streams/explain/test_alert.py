@@ -187,6 +187,14 @@ def test_an_end_that_is_being_verified_says_how_far_it_is():
     assert said(told.story("down"))[-1] == "resolved, told: it did not hold again for 5s and by 3 of 3 good samples"
 
 
+def test_what_keeps_it_quiet_is_told_whatever_happened_since():
+    """Acknowledged, and then its end is being verified: it is still who acknowledged it that counts."""
+    told = Story(DOWN | {"resolve": {"samples": 3}}).samples(1, False, False)
+    told.asks(10, "ack", told.of("down")[0], comment="on it").samples(10, True)
+    assert told.of("down")[-1].reason == "verifying_recovery"
+    assert told.episode("down").standing(told.now) == 'acknowledged by ada: "on it"'
+
+
 def test_a_cooldown_names_the_earlier_telling():
     """The second alert waits for the cooldown of the first."""
     told = (
