@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 
 from streams import block_values as values
+from streams import seeing
 from streams.block_values import OldStateError, StateError, TornStateError, pane_of_slot
 from streams.fold import Fold
 from streams.kernel import panes, seasonal, state
@@ -161,15 +162,30 @@ def _fill(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], highest: int
 
 
 def rebuild(old: Fold, fresh: Fold) -> None:
-    """Fill the empty `fresh`, which may have other rules, from `old`; all of it is stored anew by the next commit."""
+    """Fill the empty `fresh`, which may have other rules, from `old`; all of it is stored anew by the next commit.
+
+    What held goes on, and is judged by the rule as it is now with the next sample. Where the rule looks at something
+    else now, of which nothing is known, there may be no such sample ever: there it has ceased.
+    """
     untold = old.state.dirty.unrolled.copy()
     load(fresh, dict(dump(old, everything=True)))
+    _let_go(old, fresh)
     dirty = fresh.state.dirty
     for part in (dirty.names, dirty.latest, dirty.slot, dirty.season):
         part[:] = 1
     fresh.state.clock[state.STORED] = -1
     dirty.unrolled[: len(untold)] = untold[: len(dirty.unrolled)]
     fresh.dirty_text = set(fresh.text)
+
+
+def _let_go(old: Fold, fresh: Fold) -> None:
+    """Hold no more what held by a rule that looks at something else now, where nothing is known of that."""
+    asked = {name: old.conditions.asks(r) for r, name in enumerate(old.conditions.names)}
+    for rule, name in enumerate(fresh.conditions.names):
+        if asked.get(name, now := fresh.conditions.asks(rule)) != now:
+            holds = fresh.state.targets.holds[:, rule]
+            holds[[t for t in np.flatnonzero(holds).tolist() if not seeing.is_known(fresh, t, rule)]] = state.FALSE
+    fresh.loaded()
 
 
 def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict[tuple[int, int], Any]], int]:

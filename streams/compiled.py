@@ -42,6 +42,21 @@ class Conditions:
     wanted: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     cron: dict[int, tuple[str, str, float]] = field(default_factory=dict)  # by condition: expression, zone, grace s
 
+    def asks(self, rule: int) -> tuple[object, ...]:
+        """What a rule looks at and how it joins that, whatever its thresholds are."""
+        return tuple(
+            (
+                int(self.kind[t]),
+                self.metrics[int(self.metric[t])],
+                str(self.window_s[t]),
+                str(self.param[t]),
+                self.cron.get(t),
+            )
+            if t >= 0
+            else t
+            for t in self.tokens[self.start[rule] : self.start[rule + 1]].tolist()
+        )
+
     def timed(self) -> NDArray[np.bool_]:
         """By rule: whether it may change though no sample comes."""
         spans = zip(self.start[:-1].tolist(), self.start[1:].tolist(), strict=True)

@@ -54,6 +54,18 @@ def see(of: Partition, name: str) -> list[Seen] | None:
     return found
 
 
+def is_known(of: Partition, target: int, rule: int) -> bool:
+    """Whether what is seen of a target now says if a rule holds; not where the rule looks at no samples."""
+    own = of.schedules.conditions_of(rule)
+    tables, truths = of.rules_table(), np.zeros(max(len(of.conditions.kind), 1), np.uint8)
+    for c in own:
+        row, before = int(of.state.targets.row_of[target, tables.metric[c]]), int(of.state.targets.truth[target, c])
+        value, count = judge.value_of(of.state, tables, c, target, row)
+        truths[c] = _truth(of, c, value, count, before)
+    stack = np.zeros(judge.MOST_TOKENS, np.uint8)
+    return bool(own) and judge._outcome(tables, rule, truths, stack) != state.UNSURE  # noqa: SLF001 - the kernel's own
+
+
 def _truth(of: Partition, c: int, value: float, count: float, before: int) -> int:
     """The truth of a condition that sees this, as the kernel would judge it after `before`."""
     own = of.conditions

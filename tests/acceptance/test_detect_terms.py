@@ -86,3 +86,14 @@ async def test_rule_that_is_withdrawn_is_told_as_ceased(kafka, feed, client):
         found = await seen.wait(FINDINGS, 2)
         assert [(f.target, f.rule, f.holds) for f in found] == [("db", "slow", True), ("db", "slow", False)]
         assert partition_of("db", kafka.partitions) == found[1].source_partition
+
+
+async def test_a_rule_edited_to_look_at_what_nobody_sends_has_ceased(kafka, feed, client):
+    """What held by the old condition is told as ceased: no sample would ever say so by the new one."""
+    async with reading(kafka, FINDINGS) as seen, detect(kafka):
+        await feed.samples("db", True, latency=500.0)
+        await seen.wait(FINDINGS, 1)
+        await client.refresh()
+        await client.change("rule", "slow", {"name": "slow", "metric": "queue.depth", "value": 100}, 0, "ann")
+        found = await seen.wait(FINDINGS, 2)
+        assert [(f.target, f.rule, f.holds) for f in found] == [("db", "slow", True), ("db", "slow", False)]

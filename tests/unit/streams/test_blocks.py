@@ -10,6 +10,7 @@ import pytest
 
 from streams import blocks
 from streams.admission import Declared
+from streams.findings import ceased
 from streams.kernel import state
 from streams.partition_state import Limits
 from streams.rules import Rule
@@ -434,3 +435,28 @@ def test_damage_is_a_state_error(table):
         except (blocks.StateError, blocks.TornStateError) as error:
             refused += bool(str(error))
     assert refused > 150
+
+
+@pytest.mark.parametrize(
+    ("edited", "goes_on"),
+    [
+        (rule("r", "latency", ">", 5000.0), True),  # judged by the next sample
+        (rule("r", "cpu", ">", 50.0), True),
+        (rule("r", "latency", ">", 90.0, aggregate="mean", window="1m", min_samples=1), True),
+        (rule("r", "queue.depth", ">", 90.0), False),
+        (Rule(name="r", any=["latency > 90", "queue.depth > 1"]), True),
+        (Rule(name="r", all=["latency > 90", "queue.depth > 1"]), False),
+        (Rule(name="r", alerts=["other"]), False),
+    ],
+)  # fmt: skip
+def test_what_a_rule_does_not_look_at_any_more_does_not_keep_it_up(edited, goes_on):
+    """Edited to look at what is not known of the target, a rule has ceased there, and that is told; else it goes on."""
+    log, old = Log(), fold([rule("r", "latency", ">", 90.0, severity="critical")])
+    log(("t", True, 100.0), metrics={"cpu": [80]})
+    old.take(log.records)
+    fresh = fold([edited])
+    blocks.rebuild(old, fresh)
+    assert [c.holds for c in ceased(old, fresh)] == ([] if goes_on else [False])
+    assert len(held(fresh)) == goes_on
+    assert fresh.state.targets.place[0, state.CRITICALS] == 0  # none of these is critical, and neither is any left
+    assert fresh.state.dirty.names.all()  # all of it is stored anew
