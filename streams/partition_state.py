@@ -189,10 +189,17 @@ class Partition:
         return int((self.state.targets.flag[:, state.LIVE] == 1).sum())
 
     def untold_panes(self, count: int) -> None:
-        """Take the newest `count` panes of 10 s for untold."""
-        head = int(self.state.clock[state.HEAD])
-        for pane in range(head - count + 1, head + 1):
+        """Take the newest `count` panes of 10 s, and those ahead, for untold, and what was told before for forgotten.
+
+        Which panes of 5 min were told is not stored: every one that panes of 10 s are still kept of may have been.
+        """
+        head, rows = int(self.state.clock[state.HEAD]), int(self.state.clock[state.ROWS])
+        for pane in range(head - count + 1, head + panes.AHEAD[0] + 1):
             self.state.dirty.unrolled[:, pane % panes.SLOTS[0]] = 1
+        step = panes.STEPS[1]
+        longs = range((head - panes.BEHIND[0] + 1) // step, (head + panes.AHEAD[0]) // step + 1)
+        blocks = range(-(-rows // state.BLOCK))
+        self.told_long.update((block, long * step * panes.PANE_MS) for block in blocks for long in longs)
 
     def name_of(self, target: int) -> str:
         """Name of a target by its number."""

@@ -11,6 +11,7 @@ from agents.detect.outputs import rollup_key, rollups
 from agents.history.merge import merge_some
 from agents.history.rows import Rows
 from agents.history.store import Store
+from streams import blocks
 from streams import history_queries as queries
 from streams.history import connect
 from tests.kit.folding import START, Log, fold
@@ -51,6 +52,18 @@ def test_after_it_a_late_sample_of_the_same_five_minutes_tells_them_again() -> N
     assert told(log, partition, after=SECOND) == []
 
 
+def test_after_a_restart_too_a_late_sample_tells_its_five_minutes_again() -> None:
+    """Which long panes were told is not stored: the next short one of the same minutes tells the long one once more."""
+    log, partition = Log(START - START % (5 * MINUTE)), fold()
+    told(log, partition, ("shop", True), after=0)
+    told(log, partition, ("shop", True, 1.0, 400 * SECOND), after=400 * SECOND)
+    stored, partition = dict(blocks.dump(partition, everything=True)), fold()
+    blocks.load(partition, stored)
+    partition.untold_panes(4)
+    told(log, partition, ("shop", True, 1.0, 200 * SECOND), after=0)
+    assert (300_000, [3]) in [(r.pane_ms, r.count) for r in told(log, partition, after=SECOND)]
+
+
 AGES = st.one_of(st.integers(0, 20), st.integers(0, 900))
 
 
@@ -58,9 +71,12 @@ AGES = st.one_of(st.integers(0, 20), st.integers(0, 900))
 @given(
     st.lists(st.tuples(st.integers(0, 120), st.lists(st.tuples(st.sampled_from("ab"), AGES), max_size=4)), max_size=30),
     st.lists(st.integers(0, 40), max_size=3),
+    st.lists(st.integers(0, 40), max_size=3),
 )
-def test_every_sample_is_in_the_history_once(steps: list[tuple[int, list[tuple[str, int]]]], merges: list[int]) -> None:
-    """However late samples come, and whenever short panes are merged meanwhile, the totals are exact."""
+def test_every_sample_is_in_the_history_once(
+    steps: list[tuple[int, list[tuple[str, int]]]], merges: list[int], restarts: list[int]
+) -> None:
+    """However late samples come, whenever short panes are merged or detect starts again, the totals are exact."""
     log, partition = Log(), fold()
     store = Store(connect("sqlite://"))
     store.prepare()
@@ -76,6 +92,10 @@ def test_every_sample_is_in_the_history_once(steps: list[tuple[int, list[tuple[s
         write(told(log, partition, *((t, True, 1.0, age * SECOND) for t, age in samples), after=wait * SECOND))
         for target, _ in samples:
             want[target] += 1
+        if number in restarts:
+            stored, partition = dict(blocks.dump(partition, everything=True)), fold()
+            blocks.load(partition, stored)
+            partition.untold_panes(4)
         if number in merges:
             merge_some(store.engine, log.now - 10 * MINUTE)
     for _ in range(2):  # the last panes are over, and so are the long ones that are told with them
