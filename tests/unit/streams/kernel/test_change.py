@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.tsa.ar_model import AutoReg
+from statsmodels.tsa.stattools import acf
 
 from streams.kernel import change
 from streams.rules import words
@@ -40,6 +42,23 @@ def test_sums_are_those_of_the_batch_definition(values):
             assert s[cell] == pytest.approx(max(0.0, *(term[j:].sum() for j in range(n))), abs=1e-9)
         assert abs(got) == max(s[list(terms)])
         assert (got < 0) == (s[change.DOWN] > s[change.UP])
+
+
+@pytest.mark.parametrize("like", [0.0, 0.3, 0.6, 0.8])
+def test_correlation_and_what_is_new_are_those_of_the_batch(like):
+    """The learnt correlation is statsmodels' autocorrelation of the same values, and the size of what is new that of the
+    residuals of its autoregression, within a few standard errors."""
+    off = []
+    for seed in range(20):
+        x = np.zeros(2000)
+        for i, news in enumerate(np.random.default_rng(seed).normal(0, 5, 2000)[1:], 1):
+            x[i] = like * x[i - 1] + news
+        s, _ = fed(100 + x)
+        residuals = AutoReg(x[-500:], 1).fit().resid / x[-500:].std()
+        off.append((s[change.LAG] - acf(x[-1000:], nlags=1)[1], s[change.NEWS] / np.abs(residuals).mean() - 1.0))
+    correlation, size = np.array(off).T
+    assert np.sqrt(np.mean(correlation**2)) < 0.08
+    assert np.sqrt(np.mean(size**2)) < 0.15
 
 
 def test_small_shift_is_found():

@@ -60,6 +60,17 @@ def traffic(hour, week, rng):
     return 1000 + 800 * math.sin(hour / 24 * 2 * math.pi) + (300 if hour < 120 else 0) + rng.normal(0, 20)
 
 
+@pytest.mark.parametrize("weeks", [2, 3])
+def test_first_weeks_are_those_of_the_batch(weeks):
+    """After two weeks, and after three, what is usual for an hour is numpy's mean of its weeks."""
+    table, values = Table(), np.random.default_rng(6).normal(100, 2, (weeks, seasonal.HOURS))
+    for week in values:
+        for hour, value in enumerate(week):
+            table.observe(hour, value)
+    got = [table.expected(hour) for hour in range(seasonal.HOURS)]
+    np.testing.assert_allclose(got, values.mean(axis=0), rtol=1e-6)
+
+
 def test_season_is_learnt():
     """After a few weeks each hour's expectation is near its true mean, where the mean of all hours is far off."""
     table, rng = Table(), np.random.default_rng(1)
