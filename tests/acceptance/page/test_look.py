@@ -96,8 +96,12 @@ async def test_the_parts_that_are_arithmetic(kafka: KafkaSettings, browser: Brow
         assert runs == [[[0, 10], [40], [60, 75]], [1, 1, 10, 150, 0.05]]
         texts = await page.evaluate("""import('./js/format.js').then((m) => [m.latency(0.42), m.latency(812.4), m.latency(1240), m.latency(null),
           m.share(0.99999), m.share(1), m.share(0.00001), m.share(0.925), m.duration(59999), m.duration(7800000), m.ago(0, 500), m.ago(null, 1),
-          m.metricValue("disk.used_percent", 41.27), m.metricValue("latency", 3.2, "ratio")])""")
+          m.metricValue("disk.used_percent", 41.27), m.metricValue("latency", 3.2, "ratio"),
+          ...[["latency", "seasonal_change", -9.25], ["error_rate", "surprise", 6], ["disk.used_percent", "forecast", 7200],
+              ["latency", "robust", 5]].map(([metric, aggregate, value]) => Object.values(
+                m.condition({ metric, aggregate, operator: ">", threshold: value, value })).join(", "))])""")
         assert texts == [
             "0.42 ms", "812 ms", "1.24 s", "–", "> 99.99 %", "100 %", "< 0.01 %", "92.5 %", "59 s", "2 h 10 min", "just now", "never",
-            "41.3 %", "3.2 ×",
+            "41.3 %", "3.2 ×", "change for the hour of latency, -9.25, > -9.25", "surprise of error rate, 6, > 6",
+            "time left of disk used percent, 2 h, > 2 h", "latency, 5 σ off the usual, > 5 σ",
         ]  # fmt: skip

@@ -77,8 +77,10 @@ export function full(at) {
 /** A value of `metric` in its unit. */
 export function metricValue(metric, value, aggregate = "") {
   if (value === null || value === undefined) return DASH;
-  if (aggregate === "ratio") return `${number(value)} ×`;
-  if (aggregate === "zscore") return `${number(value)} σ`;
+  if (/ratio$/.test(aggregate)) return `${number(value)} ×`;
+  if (/^(zscore|robust)$/.test(aggregate)) return `${number(value)} σ`;
+  if (/^(change|seasonal_change|surprise|count|rate)$/.test(aggregate)) return number(value);
+  if (/^(flat|forecast|absent)$/.test(aggregate)) return duration(value * 1000);
   if (metric === "error_rate" || /(^|[._])(rate|share|ratio)$/.test(metric)) return share(value);
   if (metric === "latency" || /(^|[._])ms$/.test(metric)) return latency(value);
   if (/percent$/i.test(metric)) return percent(value);
@@ -100,8 +102,11 @@ export function condition(alert) {
   const { metric, aggregate, operator, threshold, value } = alert;
   if (!metric || threshold === null || threshold === undefined) return null;
   if (metric === "up") return { label: "answers", value: value === 0 ? "no" : DASH, limit: "" };
-  const over = { mean: "mean ", min: "least ", max: "highest ", ratio: "mean " }[aggregate] ?? "";
-  const usual = { ratio: " the usual", zscore: " off the usual" }[aggregate] ?? "";
+  const over = {
+    mean: "mean ", min: "least ", max: "highest ", ratio: "mean ", change: "change of ", seasonal_change: "change for the hour of ",
+    surprise: "surprise of ", flat: "unmoved: ", forecast: "time left of ", absent: "silence of ",
+  }[aggregate] ?? "";
+  const usual = { ratio: " the usual", error_ratio: " the usual", zscore: " off the usual", robust: " off the usual" }[aggregate] ?? "";
   return {
     label: over + metric.replace(/[._]/g, " "),
     value: metricValue(metric, value, aggregate) + usual,
