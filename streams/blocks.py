@@ -175,7 +175,7 @@ def rebuild(old: Fold, fresh: Fold) -> None:
         part[:] = 1
     fresh.state.clock[state.STORED] = -1
     dirty.unrolled[: len(untold)] = untold[: len(dirty.unrolled)]
-    fresh.dirty_text = set(fresh.text)
+    fresh.dirty_text, fresh.told_long = set(fresh.text), set(old.told_long)
 
 
 def _let_go(old: Fold, fresh: Fold) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from agents.history.store import Store
 from streams import blocks
 from streams import history_queries as queries
 from streams.history import connect
-from tests.kit.folding import START, Log, fold
+from tests.kit.folding import START, Log, fold, rule
 
 if TYPE_CHECKING:
     from schemas import Rollup
@@ -52,14 +53,18 @@ def test_after_it_a_late_sample_of_the_same_five_minutes_tells_them_again() -> N
     assert told(log, partition, after=SECOND) == []
 
 
-def test_after_a_restart_too_a_late_sample_tells_its_five_minutes_again() -> None:
-    """Which long panes were told is not stored: the next short one of the same minutes tells the long one once more."""
+@pytest.mark.parametrize("how", ["restart", "other rules"])
+def test_a_late_sample_tells_its_five_minutes_again_after(how: str) -> None:
+    """Though which long panes were told is not stored: the next short one of these minutes tells the long one again."""
     log, partition = Log(START - START % (5 * MINUTE)), fold()
     told(log, partition, ("shop", True), after=0)
     told(log, partition, ("shop", True, 1.0, 400 * SECOND), after=400 * SECOND)
-    stored, partition = dict(blocks.dump(partition, everything=True)), fold()
-    blocks.load(partition, stored)
-    partition.untold_panes(4)
+    before, partition = partition, fold([rule("down", value=1.0)] if how == "other rules" else [])
+    if how == "restart":
+        blocks.load(partition, dict(blocks.dump(before, everything=True)))
+        partition.untold_panes(4)
+    else:
+        blocks.rebuild(before, partition)
     told(log, partition, ("shop", True, 1.0, 200 * SECOND), after=0)
     assert (300_000, [3]) in [(r.pane_ms, r.count) for r in told(log, partition, after=SECOND)]
 
