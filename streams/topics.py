@@ -68,7 +68,7 @@ CONTROL = Topic(
     "kind/id",
     None,
     ("gateway", "cli", "supervisor", "alert"),
-    ("probe", "detect", "alert", "gateway"),
+    ("probe", "logs", "detect", "alert", "notify", "gateway"),
     spread=False,
     compacted=True,
 )

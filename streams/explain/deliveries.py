@@ -18,6 +18,7 @@ _SKIPPED = {
     "send_resolved_off": "it does not want to hear of the end (send_resolved is off)",
     "firing_not_told": "it was not told of the beginning",
 }
+_WISH = "preference_"
 _ENDS = ("resolved",)
 
 
@@ -49,6 +50,13 @@ def _whom(step: Notification) -> str:
     return f"{step.receiver} by {step.channel}" if step.receiver else "nobody"
 
 
+def _skipped(step: Notification) -> str:
+    """Why somebody was not told, in words; empty where that is no matter of words."""
+    if step.reason.startswith(_WISH):
+        return f"not wanted, by the preference of {step.error}"
+    return _SKIPPED.get(step.reason, "")
+
+
 def _said(step: Notification) -> str:
     again = " (it may have been told before: the process died in between)" if step.repeat else ""
     why = f"{step.reason}{f': {step.error}' if step.error else ''}"
@@ -61,7 +69,7 @@ def _said(step: Notification) -> str:
         case "given_up":
             return f"{_whom(step)} was given up after {step.attempt} attempts: {step.state}: {why}"
         case "skipped":
-            return f"{_whom(step)} was not told: {step.state}: {_SKIPPED.get(step.reason, why)}"
+            return f"{_whom(step)} was not told: {step.state}: {_skipped(step) or why}"
         case _:
             return f"{_whom(step)} is being told: {step.state}, attempt {step.attempt}; no outcome is on record"
 
@@ -77,7 +85,8 @@ def told(steps: Iterable[Notification]) -> Told:
             first.setdefault(_whom(step), step.at)
             wrong.pop(_whom(step), None)
         elif step.outcome != "intent":
-            wrong[_whom(step)] = _SKIPPED.get(step.reason) or f"{_whom(step)}: {step.outcome} ({step.reason})"
+            wished = step.reason.startswith(_WISH) and f"{_whom(step)}: {_skipped(step)}"
+            wrong[_whom(step)] = wished or _skipped(step) or f"{_whom(step)}: {step.outcome} ({step.reason})"
     return Told(min(first.values(), default=None), list(first), list(wrong.values()))
 
 

@@ -286,6 +286,19 @@ def test_deliveries_that_fail_are_the_answer():
     assert unrouted.answer.endswith(": no route has a receiver for it")
 
 
+def test_a_preference_that_withheld_it_is_the_answer():
+    """Whose wish it was, and which: in the answer, and in the timeline."""
+    told = Story(DOWN).samples(1, False, False)
+    (fired,) = told.of("down")
+    wish = "ada (version 2): 22:00 to 07:00 Europe/Berlin"
+    story = told.story("down", [step(fired, "skipped", "preference_quiet_hours", attempt=0, error=wish)])
+    assert not story.told
+    assert story.answer.endswith(f": ops by slack: not wanted, by the preference of {wish}")
+    assert [m.said for m in story.timeline if m.what == "delivery"] == [
+        f"ops by slack was not told: firing: not wanted, by the preference of {wish}"
+    ]
+
+
 def test_groups_and_rules_on_alerts_say_of_how_many_and_of_which():
     """A group tells its members; a rule on alerts the alerts."""
     targets = tuple(target(n, region="eu") for n in ("a", "b", "c"))
