@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import TYPE_CHECKING
 
 import yaml
 
-from probestream.config import Config
+from probestream.backtest.side import CURRENT
+from probestream.config import Config, ConfigError, Problem
 from probestream.config.load import load, load_text
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ _SHARED = (
 
 def with_rules(path: Path, base: Config) -> Config:
     """The configuration in the file at `path`; the sections that it lacks are those of `base`. Raises ConfigError."""
+    if not path.exists() and (close := difflib.get_close_matches(str(path), _near(path), n=1)):
+        raise ConfigError([Problem(str(path), 0, 0, "", f"there is no such file; did you mean {close[0]}?")])
     try:
         text = path.read_text("utf-8")
         there = yaml.safe_load(text)
@@ -33,3 +37,9 @@ def with_rules(path: Path, base: Config) -> Config:
     config = load_text(text, str(path), base=path.parent) if block else load(path)
     given = set(there) if isinstance(there, dict) else set()
     return config.model_copy(update={name: getattr(base, name) for name in _SHARED if name not in given})
+
+
+def _near(path: Path) -> list[str]:
+    """What somebody may have meant who named a file that is not there."""
+    there = path.parent.iterdir() if path.parent.is_dir() else ()
+    return [CURRENT, *(str(p) for p in there if p.suffix in (".yaml", ".yml", ".json"))]

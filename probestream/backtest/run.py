@@ -21,6 +21,7 @@ from streams.instants import iso
 from streams.replay import Alerting
 from streams.rules.compile import compile_rules
 from streams.suppression import Suppressions
+from streams.units import human
 
 if TYPE_CHECKING:
     from probestream.backtest.labels import Label
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from streams.rules import Rule
 
 _MOST_GAPS = 20
+_SAME_MS = 60_000.0  # a log that begins so much later than was asked for is whole, to a person
 
 
 class EmptyError(ValueError):
@@ -187,11 +189,11 @@ def _warnings(
     rules: Sequence[Rule], found: Detected, span: Span, had: Span, warm_from: float, asked: Asked
 ) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = []
-    if had.from_ms > span.from_ms:
+    if had.from_ms > span.from_ms + _SAME_MS:
         late = _days(had.from_ms - span.from_ms)
         kept = "how long samples are kept is the topic's retention.ms"
         told.append(("shorter-log", f"the log begins at {iso(had.from_ms)}, {late} after the time asked for: {kept}"))
-    if had.to_ms < span.to_ms:
+    if had.to_ms < span.to_ms - _SAME_MS:
         told.append(("shorter-log", f"the log ends at {iso(had.to_ms)}, {_days(span.to_ms - had.to_ms)} earlier"))
     if asked.warm_up_s is None and warm_from > span.from_ms - LEAST_WARM_UP_S * 1000.0:
         told.append(("cold-start", "there is no hour of samples before it: windows and baselines begin empty"))
@@ -216,4 +218,4 @@ def _metrics_of(rule: str, names: Sequence[str], conditions: Any) -> set[str]:
 
 
 def _days(ms: float) -> str:
-    return f"{ms / 86_400_000:.1f} days" if ms >= 86_400_000 else f"{ms / 3_600_000:.1f} h"
+    return f"{ms / 86_400_000:.1f} days" if ms >= 86_400_000 else human(round(ms / 60_000) * 60.0)

@@ -227,6 +227,8 @@ async def test_a_person_is_told_what_is_wrong(kafka, tmp_path):
     assert code == 2
     assert "bad.yaml:3:" in err
     assert "latency" in err
+    code, _, err = await command(tmp_path, "backtest", *config, "--rules", "curent")
+    assert (code, "curent: there is no such file; did you mean current?" in err) == (2, True), err
     await samples_only(kafka)
     code, _, err = await command(tmp_path, "backtest", *config, "--from", "2020-01-01", "--to", "2020-02-01")
     assert code == 1

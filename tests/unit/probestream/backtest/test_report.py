@@ -26,6 +26,8 @@ from probestream.config import ConfigError, load_text
 from schemas import SampleBatch, encode
 from streams.instants import instant
 from streams.partition import partition_of
+from tests.kit.changes import change, records
+from tests.kit.records import alert
 from tests.unit.probestream.backtest.test_span_and_labels import episode
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -180,6 +182,75 @@ def test_a_file_of_rules_takes_the_rest_from_the_configuration(tmp_path):
     assert own.detect.unknown_targets == "dead-letter"
     with pytest.raises(ConfigError, match=r"new.yaml:3:\d+: .*no receiver is named 'opps'"):
         tried(tmp_path, NEW.replace("[ops]", "[opps]"))
+
+
+SOON = {"name": "down", "metric": "up", "operator": "==", "value": 0, "severity": "critical"}
+
+
+def changed(tmp_path, *changes, **more) -> Asked:
+    """By the rules in force, which were changed at these times."""
+    topic = [(c.at, r) for c in changes for r in records(c)]
+    return replace(asked(tmp_path), config=config(), name="current", against=None, controls=topic, **more)
+
+
+def test_rules_in_force_count_from_the_time_at_which_they_were_changed(log, tmp_path):
+    """The first night's minute is too short for the rule as it was; the second's is not, for the rule as it is then."""
+    midnight = START + 12 * HOUR
+    edit = change(1, midnight, SOON, id="down", note="for the audit")
+    told = backtest(log, changed(tmp_path, edit))
+    assert [a["fired"][:16] for a in told["alerts"] if a["target"] == "b" and a["fired"]] == ["2026-11-21T20:00"]
+    waited = [a["fired"][11:16] for a in told["alerts"] if a["target"] == "a" and a["fired"]]
+    assert waited == ["15:02", "03:00", "15:00"]
+    assert told["changes"] == [
+        {"at": "2026-11-21T00:00:00.000Z", "kind": "rule", "id": "down", "version": 1, "actor": "ada",
+         "did": "for 120 → none", "note": "for the audit"}
+    ]  # fmt: skip
+    assert as_bytes(backtest(log, changed(tmp_path, edit, jobs=2))) == as_bytes(told)
+
+
+def test_changes_are_marked_on_the_page_and_listed(log, tmp_path):
+    """A line with what was done at the time of each change of a rule; a table of all, also on a terminal."""
+    edit = change(1, START + 12 * HOUR, SOON, id="down", note="<audit>")
+    told = backtest(log, changed(tmp_path, edit))
+    svg = ET.fromstring(picture(told, None, []))
+    [mark] = [g for g in svg.iter("{http://www.w3.org/2000/svg}g") if g.get("class") == "change"]
+    assert mark[0].text == "2026-11-21 00:00 rule down: for 120 → none, by ada"
+    page = as_html(told)
+    assert "<h2>Changed meanwhile</h2>" in page
+    assert "&lt;audit&gt;" in page
+    assert "a rule was changed" in page
+    out = io.StringIO()
+    show(told, Console(file=out, width=200))
+    assert "rule down, version 1  for 120 → none  ada  <audit>" in out.getvalue()
+
+
+def test_what_is_not_known_of_the_rules_in_force_is_told(log, tmp_path):
+    """A history that begins within the time: as of when it is known; one that begins before, or of other rules, is none."""
+    late = change(60, START + 12 * HOUR, SOON, SOON | {"for": "9m"}, id="down")
+    told = backtest(log, changed(tmp_path, late))
+    assert [w["message"] for w in told["warnings"] if w["code"] == "unknown-before"] == [
+        "rule down is as of 2026-11-21T00:00:00.000Z: of versions 1 to 59 only the last is known"
+    ]
+    assert [a["fired"][11:16] for a in told["alerts"] if a["target"] == "a" and a["fired"]] == [
+        "15:09",
+        "03:00",
+        "15:00",
+    ]
+    early = backtest(log, changed(tmp_path, late, from_="2026-11-21T12:00:00Z"))
+    assert early["warnings"] == []
+    tried_only = backtest(log, replace(asked(tmp_path, controls=[(late.at, r) for r in records(late)]), against=None))
+    assert [w["code"] for w in tried_only["warnings"]] == ["unknown-metric"]
+
+
+def test_what_people_answered_is_taken_from_the_alerts_that_did_fire(log, tmp_path):
+    """An acknowledgement counts for the alert of the same rule and target that is active then, whatever its id."""
+    at = START + 3 * HOUR + 240_000
+    acked = alert("other", 2, "acknowledged", at=at, rule="down", target="a", reason="acknowledged", actor="ada")
+    plain = backtest(log, asked(tmp_path))
+    told = backtest(log, asked(tmp_path, alerts=[(at, acked), (at, acked)]))
+    states = [[state for state, _ in a["states"]] for a in told["alerts"] if a["target"] == "a"]
+    assert states[0] == ["firing", "acknowledged", "resolved"]
+    assert told["total"]["repeats"] == plain["total"]["repeats"] - 1
 
 
 def test_differences_pair_by_id_then_by_time():
