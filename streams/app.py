@@ -31,7 +31,7 @@ class _App(faust.App):  # type: ignore[misc]  # Faust ships no types
     kafka: KafkaSettings
 
     async def on_start(self) -> None:
-        await bury_the_dead(self.kafka, self.conf.id, self.conf.id)
+        await bury_the_dead(self.kafka, self.conf.id.removeprefix(self.kafka.prefix))
         _fetch_in_short_waits(self.consumer._thread)  # noqa: SLF001 - there is no public seam
         await super().on_start()
 

@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from streams.kafka import client_options
+from streams.kafka import client_options, consumer_options
 
 if TYPE_CHECKING:
     from streams.kafka import KafkaSettings
@@ -64,11 +64,17 @@ def is_dead(client_id: str, name: str) -> bool:
     return found[3] != _began(found[2])
 
 
-async def bury_the_dead(kafka: KafkaSettings, group: str, name: str) -> int:
-    """Leave `group` in the name of its dead members of this machine; how many there were.
+def member_options(kafka: KafkaSettings, name: str) -> dict[str, Any]:
+    """Keyword arguments for the `AIOKafkaConsumer` of a member of the group `name`; `bury_the_dead` knows its kind."""
+    return consumer_options(kafka, name, name) | {"client_id": member_name(f"{kafka.prefix}{name}")}
+
+
+async def bury_the_dead(kafka: KafkaSettings, name: str) -> int:
+    """Leave the group `name` in the name of its dead members of this machine; how many there were.
 
     Never raises: without it their partitions come when their sessions end. To be called before joining.
     """
+    group = f"{kafka.prefix}{name}"
     admin = AIOKafkaAdminClient(**client_options(kafka, "members"))
     left = 0
     try:
@@ -76,7 +82,7 @@ async def bury_the_dead(kafka: KafkaSettings, group: str, name: str) -> int:
             await admin.start()
             node = await admin.find_coordinator(group)
             for response in await admin.describe_consumer_groups([group], node):
-                for member_id in _dead(response, name):
+                for member_id in _dead(response, group):
                     await admin._send_request_to_node(node, LeaveGroupRequest(group, member_id))  # noqa: SLF001 - no public way
                     left += 1
     except (KafkaError, TimeoutError, OSError, ValueError) as error:

@@ -16,7 +16,8 @@ from agents.history.store import FencedError, Source, Store
 from agents.letters import dead_letter
 from schemas import DecodeError, Record, decode, encode
 from streams.assignment import Assignment
-from streams.kafka import KafkaSettings, close, consumer_options, producer_options
+from streams.kafka import KafkaSettings, close, producer_options
+from streams.members import bury_the_dead, member_options
 from streams.topics import DEAD_LETTERS, full_name
 from streams.units import now_ms
 
@@ -40,7 +41,7 @@ class Intake:
         self.kafka, self.store, self.stop = kafka, store, stop
         self.kinds = {f"{kafka.prefix}{name}": kind for name, kind in SOURCES.items()}
         self.consumer = AIOKafkaConsumer(
-            **consumer_options(kafka, "history", "history"),
+            **member_options(kafka, "history"),
             # Waiting for SQL is no reason to lose the partitions: offsets come from SQL anyway.
             max_poll_interval_ms=3_600_000,
             rebalance_timeout_ms=30_000,
@@ -58,6 +59,7 @@ class Intake:
 
     async def __aenter__(self) -> Self:
         try:
+            await bury_the_dead(self.kafka, "history")
             self.consumer.subscribe(sorted(self.kinds), listener=self.assignment)
             await self.producer.start()
             await self.consumer.start()

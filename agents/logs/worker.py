@@ -13,7 +13,8 @@ from agents.logs import state
 from agents.logs.partition import Partition
 from agents.watchdog import watch
 from streams.assignment import Assignment
-from streams.kafka import KafkaSettings, close, consumer_options, producer_options
+from streams.kafka import KafkaSettings, close, producer_options
+from streams.members import bury_the_dead, member_options
 from streams.topics import LOGS, full_name
 from streams.units import now_ms
 
@@ -41,7 +42,7 @@ class Worker:
         self._kafka, self._settings, self._counting, self._refusal = kafka, settings, counting, refusal
         self._topic = full_name(kafka, LOGS)
         self._consumer = AIOKafkaConsumer(
-            **consumer_options(kafka, "logs", "logs")
+            **member_options(kafka, "logs")
             # The shortest that brokers allow by default: after a crash the next owner waits for it.
             | {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_500, "rebalance_timeout_ms": 10_000}
         )
@@ -57,6 +58,7 @@ class Worker:
             async with asyncio.timeout(_START_LIMIT_S):
                 await self._samples.start()
                 await self._consumer.start()
+            await bury_the_dead(self._kafka, "logs")
             self._consumer.subscribe([self._topic], listener=self._assignment)
             while not stop.is_set():
                 if watchdog.done():

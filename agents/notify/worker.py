@@ -14,7 +14,8 @@ from agents.notify.context import KAFKA_LIMIT_S, Context, Outcome, Outlet
 from agents.notify.pace import Gate
 from agents.notify.partition import Partition
 from agents.notify.pulse import Pulse
-from streams.kafka import close, consumer_options, producer_options
+from streams.kafka import close, producer_options
+from streams.members import bury_the_dead, member_options
 from streams.topics import ALERTS, NOTIFICATIONS, full_name
 from streams.units import now_ms
 
@@ -60,7 +61,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._partitions: dict[int, Partition] = {}
         self._closings: set[asyncio.Future[None]] = set()
         self._closed = False
-        options = consumer_options(kafka, f"notify-{channel.name}", f"notify-{channel.name}") | {
+        options = member_options(kafka, f"notify-{channel.name}") | {
             # The shortest that brokers allow by default: after a crash the next owner waits for it.
             "session_timeout_ms": 6_000,
             "heartbeat_interval_ms": 1_500,
@@ -120,6 +121,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await self._context.intents.start()
             await self._context.intents.partitions_for(full_name(self._kafka, NOTIFICATIONS))
             await self._consumer.start()
+        await bury_the_dead(self._kafka, f"notify-{self._context.channel}")
 
     async def end_offset(self, partition: int) -> int:
         tp = TopicPartition(self._alerts, partition)
