@@ -18,11 +18,9 @@ FORMS = ("metric", "expr", "all", "any", "not", "absent", "schedule", "transitio
 LEAF = ("metric", "aggregate", "window", "operator", "value", "recover", "min_samples", "limit", "quantile")
 THRESHOLDS = ("value", "recover", "warning", "critical")
 _RENAMED = {"all_": "all", "any_": "any", "not_": "not", "for_": "for"}
-# Robust deviations to begin and to end: 3.5 is the cut of Iglewicz and Hoaglin, "How to Detect and Handle Outliers"
-# (1993); checks are many, so that what wakes people lies further out.
-_DEVIATIONS = {"low": (8.0, 5.0), "medium": (5.0, 3.5), "high": (3.5, 2.5)}
+# What each finds, and how often in vain, is measured: docs/anomaly.md.
+_CHANGE = {"low": 12.0, "medium": 8.5, "high": 6.5}
 _SURPRISE = {"low": 9.0, "medium": 6.0, "high": 4.0}  # one in 10^9, 10^6, 10^4
-_SEASONAL = {"low": 12.0, "medium": 8.5, "high": 6.5}  # docs/anomaly.md: what each finds, and how often in vain
 
 
 class Anomaly(Settings):
@@ -135,18 +133,14 @@ def _part(data: Mapping[str, Any], form: str, model: type[BaseModel]) -> Any:
 
 def _anomaly(wanted: Anomaly) -> dict[str, Any]:
     metric = wanted.metric
-    begin, end = _DEVIATIONS[wanted.sensitivity]
-    if wanted.seasonal:
-        begin = _SEASONAL[wanted.sensitivity]
-        above = {"metric": metric, "aggregate": "seasonal_change", "operator": ">", "value": begin}
-        below = {**above, "operator": "<", "value": -begin}
-        return above if metric == "latency" or metric in words.OWN else {"any": [above, below]}
-    if metric == "error_rate":
+    if metric == "error_rate" and not wanted.seasonal:
         return {"metric": metric, "aggregate": "surprise", "operator": ">", "value": _SURPRISE[wanted.sensitivity]}
-    above = {"metric": metric, "aggregate": "robust", "operator": ">", "value": begin, "recover": end}
+    begin = _CHANGE[wanted.sensitivity]
+    aggregate = "seasonal_change" if wanted.seasonal else "change"
+    above = {"metric": metric, "aggregate": aggregate, "operator": ">", "value": begin}
     if metric == "latency" or metric in words.OWN:
         return above
-    return {"any": [above, {**above, "operator": "<", "value": -begin, "recover": -end}]}
+    return {"any": [above, {**above, "operator": "<", "value": -begin}]}
 
 
 def _forecast(wanted: Forecast) -> dict[str, Any]:

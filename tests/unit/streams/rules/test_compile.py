@@ -152,7 +152,7 @@ def test_an_objective_must_be_expanded_first():
         ({"metric": "orders", "absent": "12h"}, "time since the latest orders > 12h"),
         ({"absent": "12h"}, "time since the latest sample > 12h"),
         ({"metric": "since_ok", "value": "90s"}, "time since the latest good sample > 1m30s"),
-        ({"anomaly": "latency"}, "latency: robust deviations from its median > 5 (until 3.5)"),
+        ({"anomaly": "latency"}, "latency: change-point score > 8.5"),
         ({"anomaly": "error_rate"}, "error_rate over 5m: surprise > 6"),
         ({"metric": "queue", "aggregate": "flat", "value": "10m"}, "queue unmoved for > 10m"),
         ({"forecast": {"metric": "disk.used_percent", "limit": 95}}, "disk.used_percent reaches 95 in < 3h"),

@@ -38,11 +38,11 @@ def rule(**fields):
         ({"aggregate": "surprise", "value": 6}, {"metric": "error_rate", "aggregate": "surprise", "window": 300, "value": 6}),
         ({"metric": "error_ratio", "value": 2}, {"metric": "error_rate", "aggregate": "ratio", "value": 2}),
         ({"metric": "status", "value": "WARNING"}, {"metric": "status", "operator": "==", "value": 1}),
-        ({"anomaly": "latency"}, {"metric": "latency", "aggregate": "robust", "value": 5, "recover": 3.5}),
+        ({"anomaly": "latency"}, {"metric": "latency", "aggregate": "change", "value": 8.5}),
         ({"anomaly": {"metric": "error_rate", "sensitivity": "high"}}, {"metric": "error_rate", "aggregate": "surprise", "value": 4}),
         ({"anomaly": "queue.depth"}, {"any": [
-            {"metric": "queue.depth", "aggregate": "robust", "value": 5, "recover": 3.5},
-            {"metric": "queue.depth", "aggregate": "robust", "operator": "<", "value": -5, "recover": -3.5}]}),
+            {"metric": "queue.depth", "aggregate": "change", "value": 8.5},
+            {"metric": "queue.depth", "aggregate": "change", "operator": "<", "value": -8.5}]}),
         ({"anomaly": {"metric": "orders.placed", "seasonal": True}}, {"any": [
             {"metric": "orders.placed", "aggregate": "seasonal_change", "value": 8.5},
             {"metric": "orders.placed", "aggregate": "seasonal_change", "operator": "<", "value": -8.5}]}),
