@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.alert import flush as alert_flush
+from agents.alert import worker as alert_worker
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.probe.settings import Target
@@ -103,8 +104,9 @@ async def test_rule_taken_out_resolves_its_alert(kafka, feed):
             assert (resolved.state, resolved.reason, resolved.notify) == ("resolved", "rule_removed", True)
 
 
-async def test_finding_that_is_none_is_a_dead_letter(kafka, feed):
+async def test_finding_that_is_none_is_a_dead_letter(kafka, feed, monkeypatch):
     """Bytes that are no finding, and findings of unknown rules, are set aside; the rest goes on."""
+    monkeypatch.setattr(alert_worker, "_KNOWN_WITHIN_S", 0.5)
     async with reading(kafka, ALERTS, DEAD_LETTERS) as seen, role(kafka):
         await feed.raw(b"junk", b"shop/down")
         await feed.finding(Rule(name="unheard", metric="up", value=0), True)
