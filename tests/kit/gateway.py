@@ -65,7 +65,8 @@ class Running:
         return answer.json()
 
     def live(self, query: str = "", **more: Any) -> connect:
-        return connect(f"ws://127.0.0.1:{self.port}/ws/health{query}", **more)
+        """A client, which takes in whatever comes: one that stops reading does not hear that it is let go either."""
+        return connect(f"ws://127.0.0.1:{self.port}/ws/health{query}", **{"max_queue": None, **more})
 
 
 @asynccontextmanager
