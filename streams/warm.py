@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from schemas import SampleBatch, encode
 from streams import blocks, seeing
 from streams.admission import Admission
 from streams.fold import Fold
-from streams.kernel import judge, panes, state
+from streams.kernel import batches, judge, panes, state
 from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
+
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
 def warm() -> float:
@@ -24,19 +28,32 @@ def warm() -> float:
         return Fold(0, rules, compile_rules(rules), admission)
 
     batch = SampleBatch(
-        probe="warm", target=["a", "b"], time=[0.0, 1.0], ok=[True, False], latency_ms=[1.0, 2.0], sequence=[1.0, 1.0],
-        metrics=[{"name": "m", "value": [1.0, 2.0]}], details=[{"row": 1, "status": "s", "message": "m"}],
+        probe="warm", target=["a", "b"], time=[_HOUR_MS, _HOUR_MS + 1.0], ok=[True, False], latency_ms=[1.0, 2.0],
+        sequence=[1.0, 1.0], metrics=[{"name": "m", "value": [1.0, 2.0]}],
+        details=[{"row": 1, "status": "s", "message": "m"}],
     )  # fmt: skip
+    _fetch_nothing()
     one = fold()
-    one.take([Record(0, 0, encode(batch))])
+    one.expect(["b"])
+    one.take([Record(0, _HOUR_MS, encode(batch))])
+    one.reserve(2 * len(one.state.series.num), 2 * len(one.state.targets.num))
     blocks.load(fold(), dict(blocks.dump(one, everything=True)))
-    one.take([Record(1, 3_600_000 * 24 * 10, b"")])
     seeing.held(one)
     seeing.see(one, "a")
     head = int(one.state.clock[state.HEAD])
     panes.sums(one.state.ring, 0, 0, 30, head)
     judge.normal(one.state, 0)
+    one.take([Record(1, 10 * _DAY_MS, b"")])  # so much later that a target is forgotten
     return time.perf_counter() - began
+
+
+def _fetch_nothing() -> None:
+    """Read a fetch without a batch."""
+    found = np.empty((1, 10), np.int64)
+    data = np.frombuffer(b"\0", np.uint8)
+    batches.heads(data, True, batches.CRC_TABLES, found)
+    none = found[:0]
+    batches.read(data, none, batches.places(none))
 
 
 if __name__ == "__main__":
