@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Checks:
     """What the configuration file has, with which every change is held together. Raises BodyError when called.
 
-    `probed` says how a target would be checked, and raises ValidationError where it cannot be. `receivers` are those
-    that preferences may be about, where they are known.
+    `probed` says how a target would be checked, and raises ValidationError of its check, or ValueError of its kind,
+    where it cannot be. `receivers` are those that preferences may be about, where they are known.
     """
 
     def __init__(
@@ -114,6 +114,8 @@ class Checks:
                 self._probed(parse_body("target", edit.id, edit.body))
             except ValidationError as error:
                 raise BodyError([(f"check.{field}", text) for field, text in problems(error)]) from error
+            except ValueError as error:
+                raise BodyError([("kind", str(error))]) from error
 
     def _target_names(self, controls: Controls, edits: Mapping[str, Edit]) -> set[str]:
         names = set(self.targets)

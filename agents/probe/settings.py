@@ -149,13 +149,15 @@ class AddedHttp(HttpCheck):
 def target_of(face: TargetFace, *, allow_private: bool = False) -> Target | None:
     """How a target of the control topic is to be checked by itself; None where it does not say.
 
-    Raises ValidationError, with the fields below `check`.
+    Raises ValidationError, with the fields below `check`, and ValueError where the kind is none.
     """
-    if face.check is None or face.kind == "push":
+    if face.kind not in KINDS:
+        raise ValueError(f"{face.kind!r} is none of {', '.join(KINDS)}")
+    if face.check is None:
         return None
+    if face.kind == "push":
+        raise ValueError("what an application pushes is not checked: leave check out")
     models: dict[str, type[Settings]] = {"http": AddedHttp, "tcp": TcpCheck, "host": HostCheck, "kafka": KafkaCheck}
-    if face.kind not in models:
-        Target(name=face.name)  # says which kinds there are
     spec = models[face.kind].model_validate(face.check).model_dump(exclude_unset=True)
     return Target(
         name=face.name, every=face.every, timeout=face.timeout, allow_private=allow_private, **{face.kind: spec},

@@ -49,8 +49,9 @@ class Targets:
     def _own(self, face: TargetFace) -> Target | None:
         try:
             return target_of(face, allow_private=self._allow_private)
-        except ValidationError as error:
-            _log.warning("target %s cannot be checked as it was changed: %s", face.name, problems(error))
+        except ValueError as error:  # of a writer who looked at nothing
+            told = problems(error) if isinstance(error, ValidationError) else error
+            _log.warning("target %s cannot be checked as it was changed: %s", face.name, told)
             return None
 
 

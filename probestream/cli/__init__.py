@@ -11,6 +11,8 @@ import sys
 import typer
 
 from probestream.cli import (
+    asking,
+    audit,
     backtest,
     broker,
     check,
@@ -23,7 +25,6 @@ from probestream.cli import (
     role,
     rules,
     silence,
-    snooze,
     status,
     test,
     topics,
@@ -59,10 +60,12 @@ app.add_typer(kept.preferences, name="preferences")
 app.add_typer(kept.targets, name="targets")
 app.add_typer(kept.inhibitions, name="inhibitions")
 app.add_typer(kept.dependencies, name="dependencies")
-app.command("snooze")(snooze.snooze)
+app.command("ack")(asking.ack)
+app.command("snooze")(asking.snooze)
+app.command("resolve")(asking.resolve)
 app.command("explain")(explain.explain)
-app.command("audit")(snooze.audit)
-app.command("reload")(snooze.reload)
+app.command("audit")(audit.audit)
+app.command("reload")(audit.reload)
 app.add_typer(broker.app, name="broker")
 app.command("version")(status.version)
 

@@ -84,12 +84,15 @@ async def test_windows_snoozes_and_reload(kafka, cli):
     assert "db: slow, down" in told
     await cli("maintenance", "set", "-", given=window)
     assert "weekly" in await cli("maintenance", "list")
-    assert "did you mean 'shop'" in await cli("maintenance", "set", "-", given=window.replace("[db]", "[dbs]"), code=2)
+    assert "did you mean 'db'" in await cli("maintenance", "set", "-", given=window.replace("[db]", "[dbs]"), code=2)
     await cli("maintenance", "delete", "weekly")
     async with writer(kafka) as w:
         await w.write(alert("a1b2c3", target="shop", rule="slow"))
     assert "slow on shop is quiet until" in await cli("snooze", "a1b2", "--for", "30m")
     assert "is awake" in await cli("snooze", "a1b2", "--wake")
+    assert "slow on shop is acknowledged by ada" in await cli("ack", "a1b2", "-m", "mine")
+    assert "slow on shop is for anybody again" in await cli("ack", "a1b2", "--undo")
+    assert "slow on shop is called resolved" in await cli("resolve", "a1b2", "-m", "fixed")
     assert "no active alerts" in await cli("snooze", "zz", "--for", "30m", code=1)
     assert "0 changes" in await cli("reload")
     cli.config.write_text(CONFIG.replace("value: 100", "value: 400"))
