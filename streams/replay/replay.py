@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streams.rules import Rule
     from streams.suppression import Suppressions
 
-IDLE_MS = 5000.0
+IDLE_MS = 2000.0
 """After so long without a record, the detect role writes an empty one to a partition, so that time passes there."""
 _EMPTY = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], latency_ms=[]))
 _MOST_AT_ONCE = 10_000
