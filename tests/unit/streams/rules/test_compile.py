@@ -153,6 +153,10 @@ def test_an_objective_must_be_expanded_first():
         ({"absent": "12h"}, "time since the latest sample > 12h"),
         ({"metric": "since_ok", "value": "90s"}, "time since the latest good sample > 1m30s"),
         ({"anomaly": "latency"}, "latency: change-point score > 8.5"),
+        (
+            {"metric": "orders.placed", "aggregate": "seasonal_change", "operator": "<", "value": -8.5},
+            "orders.placed to what is usual for the hour: change-point score < -8.5",
+        ),
         ({"anomaly": "error_rate"}, "error_rate over 5m: surprise > 6"),
         ({"metric": "queue", "aggregate": "flat", "value": "10m"}, "queue unmoved for > 10m"),
         ({"forecast": {"metric": "disk.used_percent", "limit": 95}}, "disk.used_percent reaches 95 in < 3h"),
