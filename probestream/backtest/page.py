@@ -20,7 +20,7 @@ _STYLE = """
   --old: #6a4fb3; }
 @media (prefers-color-scheme: dark) { :root { --back: #14181c; --text: #e4e8ec; --dim: #8f9aa5; --line: #2b3238;
   --night: #1d232b; --critical: #ef6461; --warning: #eda44c; --info: #6ea4e8; --pending: #7d673c; --quiet: #5c6670;
-  --old: #a58be8; } }
+  --old: #a58be8; --change: #3fc2ab; } }
 body { background: var(--back); color: var(--text); font: 14px/1.5 system-ui, sans-serif; margin: 2rem auto;
   max-width: 1240px; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }

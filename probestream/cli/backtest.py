@@ -177,7 +177,7 @@ def progress() -> Iterator[Told]:
             nonlocal samples
             samples += more
             rate = samples / max(time.monotonic() - began, 0.001)
-            bar.update(task, advance=records, rate=f"{samples:,} samples, {rate / 1e6:.2f} M/s")
+            bar.update(task, advance=records, rate=f"{samples:,} samples, {rate:,.0f}/s")
 
         yield Told(begin, read, lambda stage: bar.update(task, description=stage))
 
