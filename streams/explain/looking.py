@@ -1,6 +1,6 @@
 """A target's samples folded again, up to a time: what its rules saw then. Pure, and exact but for what came before.
 
-Records without the target only let time pass: of each pane the first is kept, at which detection looks at its clock.
+Records without the target only let time pass: of each second the first is kept, at which detection looks at its clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from schemas import DecodeError, SampleBatch, decode, encode
 from streams.explain.model import Sample
-from streams.kernel import panes, state
+from streams.kernel import state
+from streams.kernel.fold import TICK_MS
 from streams.records import Record
 from streams.replay import Detection, Terms
 from streams.rules.words import STATUS_NAMES
@@ -39,7 +40,7 @@ class Looking:
         self.last: Record | None = None
         self.findings: list[Found] = []
         self.refused: Counter[str] = Counter()
-        self._pane = -1
+        self._tick = -1
         self._waiting: list[Record] = []
         self._latest: deque[Record] = deque(maxlen=_LAST)
 
@@ -52,13 +53,13 @@ class Looking:
         """Fold records that follow those taken before."""
         for record in records:
             self.first, self.last = self.first or record, record
-            pane = record.time // panes.PANE_MS
+            tick = record.time // TICK_MS
             if record.value is not None and self._raw in record.value:
                 self._latest.append(record)
                 self._waiting.append(record)
-            elif pane != self._pane:
+            elif tick != self._tick:
                 self._waiting.append(Record(record.offset, record.time, EMPTY))
-            self._pane = pane
+            self._tick = tick
             if len(self._waiting) >= _AT_ONCE:
                 self._fold()
 

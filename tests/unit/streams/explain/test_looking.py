@@ -52,6 +52,8 @@ def history(seed: int) -> list:
         log(*samples, after=chance.choice([0, 500, 3_000, 11_000, 40_000]), metrics=metrics, details=details)
         if chance.random() < 0.2:
             log(after=chance.choice([5_000, 31_000]), probe="tick")
+        for _ in range(chance.randint(0, 12) if chance.random() < 0.3 else 0):  # only others, many in a moment
+            log(("shop", True), after=chance.choice([700, 2_100]))
     return log.records
 
 
