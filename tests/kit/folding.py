@@ -8,7 +8,7 @@ from schemas import SampleBatch, encode
 from streams.admission import Admission
 from streams.compiled import Conditions
 from streams.fold import Fold
-from streams.kernel import kinds
+from streams.kernel import kinds, panes, state
 from streams.partition_state import Limits
 from streams.records import Record
 from streams.rules import Rule
@@ -112,3 +112,23 @@ def table(rules, conditions, metrics=("",)):
 def named(conditions):
     """Rules for a table by hand: names, whom they are about, and nothing else that counts."""
     return tuple(rule(name) for name in conditions.names)
+
+
+def counts(one, name):
+    """Count and errors of a target in its panes of an hour, all that there are."""
+    head, number = int(one.state.clock[state.HEAD]), one.memory.number[name]
+    row = one.state.targets.place[one.memory.target_of[number], state.MAIN]
+    total = panes.sums(one.state.ring, row, 2, 24, head)
+    return int(total[0]), int(total[1])
+
+
+def take(one, records, dice=None):
+    """Findings, with the records in one call, or in pieces."""
+    if dice is None:
+        return told(one, one.take(records))
+    found, at = [], 0
+    while at < len(records):
+        size = dice.choice([1, 2, 7, 50, 400])
+        found += told(one, one.take(records[at : at + size]))
+        at += size
+    return found
