@@ -54,7 +54,7 @@ class Intake:
         if isinstance(finding, DecodeError):
             self._refuse(message, finding.reason, str(finding))
             return None
-        rule, labels = self.terms.rules.get(finding.rule), self.terms.labels_of(finding.target)
+        rule, labels = self.terms.judged.get(finding.rule), self.terms.labels_of(finding.target)
         key = f"{finding.target}/{finding.rule}" if rule is None else groups.finding_key(rule, finding.target, labels)
         if not math.isfinite(finding.time):
             self._refuse(message, "bad_value", f"finding of {key:.100} at no time")

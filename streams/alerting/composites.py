@@ -100,11 +100,11 @@ class Composites:
                         self._label((rule.name, where), labels)
         return list(found)
 
-    def judge(self, where: Where, now: Callable[[], float]) -> Finding:
-        """The finding about a composite at a target or group, as things stand."""
+    def judge(self, where: Where, now: Callable[[], float], *, is_meant: bool = True) -> Finding:
+        """The finding about a composite at a target or group, as things stand; it holds only where it is meant."""
         rule = self.rules[where[0]]
         active = {name for name, ids in self._active.get(where, {}).items() if ids}
         wanted = composites.names(rule.alerts)
-        is_held = composites.holds(rule.alerts, active.__contains__)
+        is_held = is_meant and composites.holds(rule.alerts, active.__contains__)
         at = self._turned.get(where) or now()
         return composites.finding(rule, where[1], active & wanted, at, is_held=is_held)

@@ -14,6 +14,7 @@ from streams.alerting.hands import KINDS, Hands
 from streams.alerting.lives import Lives
 from streams.alerting.terms import KINDS as CONFIGURATION
 from streams.alerting.terms import Terms
+from streams.composites import judged_from_alerts
 from streams.life import FIRED, Life, LifeDefaults
 from streams.suppression import AlertView, Suppressed, Suppressions
 from streams.topics import SAMPLES
@@ -79,6 +80,10 @@ class Engine:
         """Bring changes of rules, thresholds and targets into force."""
         if self.terms.refresh():
             self.in_force()
+            now = self.clock()
+            for life in self.lives:  # at once: by the next look at the clock, what is gone now may be back
+                if not self.is_behind(self.lives.partition(life.key)):
+                    self._end_gone(life, now)
 
     def in_force(self) -> None:
         """Take note that rules or targets have changed."""
@@ -89,9 +94,10 @@ class Engine:
 
     def take_finding(self, finding: Finding, offset: int, at: float) -> None:
         """Take in a finding that the broker took at `at`; a life knows by `offset` which it has taken in."""
-        rule = self.terms.rules.get(finding.rule)
+        rule = self.terms.judged.get(finding.rule)
         if rule is None:
-            self._ceased(finding, at)
+            if not finding.holds:
+                self._ceased(finding, at)
             return
         labels = self.terms.labels_of(finding.target)
         key = groups.finding_key(rule, finding.target, labels)
@@ -106,9 +112,11 @@ class Engine:
             self._on_finding(life, finding, rule, labels, at)
 
     def _ceased(self, finding: Finding, at: float) -> None:
-        """A rule that is no more has ceased to hold for a target: so detect says of what it no longer judges."""
+        """A rule that looks at samples no more has ceased for a target: detect says so of what it no longer judges."""
         own = self.lives.get(f"{finding.target}/{finding.rule}")
         groups_of_it = [life for life in self.lives.groups_of(finding.rule) if finding.target in life.members]
+        if own is not None and judged_from_alerts(own.finding):
+            own = None  # of another rule with this name, which does not look at samples
         for life in groups_of_it if own is None else [own, *groups_of_it]:
             if life.holds or life.active:
                 lifecycle.on_removed(life, "rule_removed", at)
@@ -199,11 +207,7 @@ class Engine:
             rule = self.terms.rules.get(life.rule)
             if self.is_behind(self.lives.partition(life.key)):
                 continue
-            if life.active and (reason := self.terms.gone(life)) is not None:
-                lifecycle.on_removed(life, reason, now)
-                self._touch(life)
-                continue
-            if rule is None:
+            if self._end_gone(life, now) or rule is None:
                 continue
             labels = self._labels_of(life, rule)
             if life.active:
@@ -213,9 +217,18 @@ class Engine:
                 self._on_finding(life, about, rule, labels, now)
             elif life.active:
                 self.lives.wake_at(life.key, lifecycle.due(life, self.terms.policies[rule.name]))
-        known = {(life.rule, life.target): None for life in self.lives if life.rule in self.composites.rules}
-        for where in {**known, **dict.fromkeys(self.composites.everywhere(self.terms.labels))}:
-            self._compose(where)
+        meant = dict.fromkeys(self.composites.everywhere(self.terms.labels))
+        held = [life for life in self.lives if life.holds and life.rule in self.composites.rules]
+        for where in {**{(life.rule, life.target): None for life in held}, **meant}:
+            self._compose(where, is_meant=where in meant)
+
+    def _end_gone(self, life: Life, now: float) -> bool:
+        """End an alert that the configuration has no longer; whether it is so."""
+        reason = self.terms.gone(life) if life.active else None
+        if reason is not None:
+            lifecycle.on_removed(life, reason, now)
+            self._touch(life)
+        return reason is not None
 
     def _labels_of(self, life: Life, rule: Rule) -> Mapping[str, str]:
         """The labels, now, of the target or group that a life is about."""
@@ -230,12 +243,12 @@ class Engine:
         ):
             self._touch(life)
 
-    def _compose(self, where: tuple[str, str]) -> None:
-        """Judge a composite of ours again."""
+    def _compose(self, where: tuple[str, str], *, is_meant: bool = True) -> None:
+        """Judge a composite of ours again; where it is not meant any more, it does not hold, whatever it says."""
         rule, key = self.composites.rules[where[0]], f"{where[1]}/{where[0]}"
         if not self.lives.is_ours(key) or self.is_behind(self.lives.partition(key)):
             return
-        finding = self.composites.judge(where, self.clock)
+        finding = self.composites.judge(where, self.clock, is_meant=is_meant)
         life = self.lives.get(key) or Life(where[1], where[0])
         if finding.holds != life.holds:
             labels = self.composites.labels.get(where) or self.terms.labels_of(where[1])

@@ -33,10 +33,15 @@ class Watched(Protocol):
 
 
 class Terms:
-    """What an alert's life depends on besides its findings; `members` are the targets of each group by its key."""
+    """What an alert's life depends on besides its findings.
+
+    `judged` are the rules that detect judges, all but those on other alerts; `members` are the targets of each group
+    by its key.
+    """
 
     def __init__(self, targets: Iterable[Watched], rules: Iterable[Rule], defaults: LifeDefaults) -> None:
         self.rules: dict[str, Rule] = {}
+        self.judged: dict[str, Rule] = {}
         self.labels: dict[str, Mapping[str, str]] = {}
         self.policies: dict[str, Policy] = {}
         self.members: dict[str, set[str]] = {}
@@ -65,6 +70,7 @@ class Terms:
         self._stale = False
         self.labels = {n: t.all_labels for n, t in self._controls.overlaid("target", self._targets).items()}
         self.rules = {r.name: r for r in self._controls.rules(expand(self._base))}
+        self.judged = {name: rule for name, rule in self.rules.items() if not is_composite(rule)}
         self.policies = {name: policy_of(rule, self._defaults) for name, rule in self.rules.items()}
         self.members = {}
         for rule in self.rules.values():

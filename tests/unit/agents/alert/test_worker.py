@@ -294,3 +294,43 @@ def test_a_rule_that_becomes_one_of_another_kind_ends_its_alert(role, back):
     go(role, 1)
     ended = [a for a in role.log.alerts() if a.rule == "sum"][1]
     assert (ended.state, ended.reason, ended.notify) == ("resolved", "rule_removed", True)
+
+
+def test_a_composite_holds_only_where_it_is_meant(role):
+    """Edited to match no target, one that holds while nothing fires ends, and begins nowhere."""
+    quiet = Rule(name="quiet", alerts={"not": "down"}, severity="critical")
+    role.configure([DOWN, quiet])
+    go(role)
+    assert {(a.target, a.state) for a in role.log.alerts()} == {(t, "firing") for t in "abc"}
+    role.configure([DOWN, quiet.model_copy(update={"match": ("team=nobody",)})])
+    go(role, 1)
+    assert [a.state for a in role.log.alerts()[3:]] == ["resolved"] * 3
+    role.configure([DOWN, quiet.model_copy(update={"match": ("team=none",)})])
+    go(role, 1)
+    assert len(role.log.alerts()) == 6
+
+
+def test_what_detect_says_last_of_a_rule_is_no_member_of_its_composite(role):
+    """Edited from samples to alerts by group, what has ceased by the old form touches no group of the new one."""
+    role.configure([DOWN, PATIENT.model_copy(update={"name": "sum"})])
+    old = role.worker.terms.rules["sum"]
+    over = Rule(name="sum", alerts=["down"], group_by=["kind"], severity="critical")
+    write(role, True)
+    go(role)
+    role.configure([DOWN, over])
+    go(role)
+    go(role)
+    role.write_finding(Finding.from_dict(finding_of(role, "a", False).to_dict() | {"rule": "sum"}), old, {})
+    go(role, 1)
+    found = [(a.rule, a.target, a.state) for a in role.log.alerts()]
+    assert found == [("down", "a", "firing"), ("sum", "group:kind=http", "firing")]
+    assert "m.dead-letters" not in role.log.topics
+
+
+def test_what_is_gone_ends_though_it_is_back_before_the_clock_is_looked_at(role):
+    """From each target to the group and back between two looks: the alert of the first form ends with the first edit."""
+    write(role, True)
+    go(role)
+    role.configure([MOST])
+    role.configure([DOWN])
+    assert go(role, 1)[1:] == [("resolved", "rule_no_longer_matches", True)]
