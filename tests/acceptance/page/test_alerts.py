@@ -144,6 +144,7 @@ async def test_why_nobody_is_told(kafka: KafkaSettings, browser: Browser, compla
                     {"text": "mean latency over 1m > 100", "value": None, "threshold": 100.0, **seen, "holds": None},
                 ],
             ),
+            alert("below", 2, "suppressed", reason="cause_down", by="host"),
             alert("group", 2, "firing", target="group:all", members=["a", "b"], member_count=2, member_total=3),
         )  # fmt: skip
         page = await new_page(browser, complaints)
@@ -162,6 +163,7 @@ async def test_why_nobody_is_told(kafka: KafkaSettings, browser: Browser, compla
         await expect(shown("loud")).to_contain_text("Nobody acknowledged it in time: step 2, also told: boss, cto")
         await expect(shown("jumpy")).to_contain_text("It comes and goes, so it is told once")
         await expect(shown("host")).to_contain_text("takes down 2: api, shop")
+        await expect(shown("below")).to_contain_text("depends on is down, and that is told. (down on shop)")
         await expect(shown("group")).to_contain_text("2 of 3 targets")
         for name in ("host", "group"):
             await expect(shown(name).locator(".alert-comment")).to_be_hidden()

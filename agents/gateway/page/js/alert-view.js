@@ -5,7 +5,7 @@ import { STATE_WORD } from "./alerts.js";
 import { api } from "./api.js";
 import { timeElement } from "./clock.js";
 import { alertIcon, h, safeHref } from "./dom.js";
-import { clock, condition, duration, number, parseTime, plural, reach, standing, summary } from "./format.js";
+import { calledBy, clock, condition, duration, number, parseTime, plural, reach, standing, summary } from "./format.js";
 import { tag } from "./card.js";
 
 export function alertView(id, { store, acknowledgements, openTarget }) {
@@ -37,7 +37,7 @@ class AlertView {
       if (this.gone || asked !== this.asked) return;
       this.#show(alert);
       this.rest.replaceChildren(
-        h("h3", { text: "What happened" }), h("ol", { class: "timeline" }, transitions.map(transition)),
+        h("h3", { text: "What happened" }), h("ol", { class: "timeline" }, transitions.map((step) => transition(step, this.store.alerts))),
         h("h3", { text: "Who was told" }), told(notifications));
     } catch (error) {
       if (this.gone) return;
@@ -48,6 +48,7 @@ class AlertView {
 
   #show(alert) {
     const seen = condition(alert);
+    const said = standing(alert, this.store.alerts);
     const runbook = safeHref(alert.annotations?.runbook_url ?? "");
     const others = Object.entries(alert.labels ?? {}).filter(([key]) => !["target", "kind"].includes(key));
     this.head.replaceChildren(
@@ -55,7 +56,7 @@ class AlertView {
         h("strong", { text: summary(alert) })),
       h("p", { class: "card-labels" }, h("span", { class: "pill", text: alert.severity, data: { severity: alert.severity } }),
         h("span", { class: "pill pill-state", text: STATE_WORD[alert.state] ?? alert.state }), others.map(([key, value]) => tag(key, value))),
-      ...(standing(alert) ? [h("p", { class: "alert-comment", text: standing(alert) })] : []),
+      ...(said ? [h("p", { class: "alert-comment", text: said })] : []),
       ...(alert.annotations?.description ? [h("p", { class: "alert-description", text: alert.annotations.description })] : []),
       h("dl", { class: "facts" }, [
         ["Target", h("button", { type: "button", class: "link", text: alert.target, on: { click: () => this.openTarget(alert.target) } })],
@@ -109,11 +110,11 @@ function seenCondition({ text, value, holds }) {
   return h("li", { text: `${text}: ${value === null ? "no value" : number(value)}, ${HOLDS.get(holds) ?? "not known"}` });
 }
 
-function transition(step) {
+function transition(step, alerts) {
   const who = step.actor && step.actor !== "probestream" ? `by ${step.actor}` : "";
   return h("li", { data: { state: step.state } },
     h("strong", { text: STATE_WORD[step.state] ?? step.state }),
-    h("span", { text: [who, step.words, step.by && `by ${step.by}`].filter(Boolean).join(" · ") }),
+    h("span", { text: [who, step.words, step.by && `by ${calledBy(step.by, alerts)}`].filter(Boolean).join(" · ") }),
     h("small", {}, clock(parseTime(step.at), true), " · ", timeElement(step.at)),
     step.comment ? h("q", { text: step.comment }) : null);
 }

@@ -95,7 +95,7 @@ class AlertItem {
     setText(this.condition, seen ? `${seen.label} ${seen.value}${seen.limit ? ` (alerts at ${seen.limit})` : ""}` : "");
     setText(this.reach, reach(alert));
     this.reach.hidden = !this.reach.textContent;
-    const said = standing(alert);
+    const said = standing(alert, this.strip.store.alerts);
     setText(this.comment, said);
     this.comment.hidden = !said;
     const problem = pending && pending.state !== "sending" ? pending.message : "";

@@ -119,15 +119,25 @@ export function summary(alert) {
   return alert.annotations?.summary || `${alert.rule} on ${alert.target}`;
 }
 
-/** Who has an alert in hand, or why nobody is told of it, in one sentence; empty where it is simply firing. */
-export function standing(alert) {
+/** What keeps an alert quiet: rule and target of another alert where it is one that is known, else its own name. */
+export function calledBy(by, alerts) {
+  const cause = alerts.get(by);
+  return cause ? `${cause.rule} on ${cause.target}` : by;
+}
+
+/**
+ * Who has an alert in hand, or why nobody is told of it, in one sentence; empty where it is simply firing. `alerts`
+ * are those that are known, by id.
+ */
+export function standing(alert, alerts) {
+  const by = calledBy(alert.by, alerts);
   const who = alert.actor && alert.actor !== "probestream" ? alert.actor : "";
   const until = alert.until ? ` until ${dayClock(parseTime(alert.until))}` : "";
   const said = alert.comment ? `: ${alert.comment}` : "";
   switch (alert.state) {
     case "acknowledged": return who ? `Acknowledged by ${who}${said}` : "";
     case "snoozed": return `Snoozed${who ? ` by ${who}` : ""}${until}${who ? said : ""}`;
-    case "suppressed": return `${alert.words || "Nobody is told."}${alert.by || until ? ` (${[alert.by, until.trim()].filter(Boolean).join(" ")})` : ""}`;
+    case "suppressed": return `${alert.words || "Nobody is told."}${by || until ? ` (${[by, until.trim()].filter(Boolean).join(" ")})` : ""}`;
     case "escalated": return `Nobody acknowledged it in time: step ${alert.step}${alert.receivers?.length ? `, also told: ${alert.receivers.join(", ")}` : ""}`;
     case "flapping": return "It comes and goes, so it is told once, and then not until it is steady.";
     default: return "";
