@@ -25,6 +25,7 @@ from streams.instants import iso
 from streams.topics import ALERTS
 from streams.units import now_ms
 from tests.acceptance.test_backtest import lived, steps
+from tests.kit.cli import Cli
 from tests.kit.role import until
 
 CONFIG = """
@@ -142,7 +143,7 @@ async def a_day(config, caplog) -> dict[str, float]:
     return moments
 
 
-async def test_the_rules_in_force_find_what_did_fire_though_they_were_changed(kafka, compiled, caplog):
+async def test_the_rules_in_force_find_what_did_fire_though_they_were_changed(kafka, compiled, caplog, tmp_path):
     """Edited, silenced, taken out, set anew: replayed at their moments, nothing differs, and the bytes are the same."""
     config = load_text(CONFIG.format(bootstrap=kafka.bootstrap, prefix=kafka.prefix))
     await a_day(config, caplog)
@@ -184,6 +185,13 @@ async def test_the_rules_in_force_find_what_did_fire_though_they_were_changed(ka
         ("target", 2, "ada", 'labels {"team":"web"} → none'),
     ]  # fmt: skip
     assert [w for w in told["warnings"] if w["code"] == "unknown-before"] == []
+    cli = Cli(kafka, tmp_path)
+    cli.config.write_text(CONFIG.format(bootstrap=kafka.bootstrap, prefix=kafka.prefix))
+    printed = (await cli.run("backtest", "--rules", "current", "--from", "1h")).out
+    assert "Beside what did fire: 6 alerts for 6," in printed
+    assert "6 are the same" in printed
+    assert "0 new, 0 no more" in printed
+    assert "rule slow, version 2" in printed
     # By the file's rules alone others fire: at 100 all the time, so mail a sample earlier, under another id.
     file = await asyncio.to_thread(replay, "rules.yaml")
     assert {a["threshold"] for a in file["alerts"] if a["rule"] == "slow"} == {100.0}

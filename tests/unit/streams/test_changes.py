@@ -41,6 +41,16 @@ def test_what_a_replay_is_fed_is_what_stood_and_what_came():
     assert changes.records(0.0, 99.0, ("silence",)) == []
 
 
+def test_compaction_takes_nothing_of_it():
+    """Of each key only the last record is left: the changes, and their times, are those of the whole topic."""
+    some = [change(1, 10.0, SLOW), change(2, 20.0, FAST, SLOW), change(3, 30.0, None, FAST), change(4, 40.0, SLOW)]
+    whole = [(r.at, r) for r in records(*some)]
+    left = list({(r.kind, r.id): (at, r) for at, r in whole}.values())
+    assert len(left) < len(whole)
+    assert Changes.of(left).records(15.0, 99.0) == Changes.of(whole).records(15.0, 99.0)
+    assert [c.version for _, c in Changes.of(left).history("rule", "slow")] == [1, 2, 3, 4]
+
+
 def test_a_change_counts_from_when_the_broker_took_it():
     """Not from when its writer's clock says it was made, which may be wrong."""
     topic = [(1_000.0 + i, r) for i, r in enumerate(records(change(1, 10.0, SLOW)))]
