@@ -218,8 +218,9 @@ class Worker:
             if at >= len(records):
                 break
             piece = _piece(records, at)
+            if at == 0:
+                await self._check_hole(fold, int(records.offset[0]))
             at += len(piece)
-            await self._check_holes(fold, piece)
             if began != self._assignment:
                 return
             try:
@@ -234,12 +235,13 @@ class Worker:
         if began == self._assignment:
             self._events.append(event)
 
-    async def _check_holes(self, fold: Fold, records: Records) -> None:
-        if int(records.offset[-1]) - fold.offset == len(records):
-            return
-        before = np.concatenate([np.array([fold.offset]), records.offset[:-1]])
-        for i in np.flatnonzero(records.offset > before + 1).tolist():
-            await check_hole(self.kafka, self._source, fold.partition, int(before[i]) + 1, int(records.offset[i]))
+    async def _check_hole(self, fold: Fold, first: int) -> None:
+        """Raise HoleError where a record is missing before a bundle, `first` of which is the next to be folded.
+
+        Within a bundle there is none: it was fetched in one, and what offsets it lacks are marks of transactions.
+        """
+        if first > fold.offset + 1:
+            await check_hole(self.kafka, self._source, fold.partition, fold.offset + 1, first)
 
     def _fold(self, fold: Fold, records: Records, came_as: list[Any]) -> None:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
