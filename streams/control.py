@@ -16,7 +16,7 @@ import orjson
 from pydantic import ValidationError
 
 from schemas import Control
-from streams.control_bodies import BodyError, Threshold, parse_body, problems
+from streams.control_bodies import DEMAND, BodyError, Threshold, parse_body, problems
 from streams.instants import iso
 from streams.rules import Rule, expand
 
@@ -92,11 +92,10 @@ class Controls:
         """Take in a record; what is wrong with it where it is refused, and None where it is accepted."""
         key = (record.kind, record.id)
         there = self._current.get(key)
-        if there is not None and record.kind not in _UNVERSIONED:
-            if record == there:  # a producer that sent it again
-                return None
-            if record.version != there.version + 1:
-                return Refused("version_conflict", conflict_text(there, record.version - 1))
+        if record.kind == DEMAND or record == there:  # over as soon as it is heard; or a producer that sent it again
+            return None
+        if there is not None and record.kind not in _UNVERSIONED and record.version != there.version + 1:
+            return Refused("version_conflict", conflict_text(there, record.version - 1))
         try:
             value = None if record.deleted else parse_body(record.kind, record.id, record.body)
             if record.kind == "audit":

@@ -108,6 +108,8 @@ MODELS: Mapping[str, type[Settings]] = {
 }
 # Of these, `name` is the record's id.
 NAMED = ("rule", "maintenance", "target")
+# A check that somebody wants at once: no state, and so no body.
+DEMAND = "check"
 # Of these there is one, with this id.
 SINGLE: Mapping[str, str] = {"dependencies": "all"}
 # What a configuration file can have: taking one out is a change, also before it was ever changed.

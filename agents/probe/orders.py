@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from agents.probe.kinds import KINDS
-from streams.control_bodies import TARGETS_READ
+from streams.control_bodies import DEMAND, TARGETS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class Orders:
 
     def take(self, control: Control) -> None:
         """Take in a record; demands and files of before the start are over."""
-        if control.kind == "check" and not control.deleted and self.informed():
+        if control.kind == DEMAND and not control.deleted and self.informed():
             self._scheduler.check_now(control.id)
         elif control.kind == "file" and control.id == TARGETS_READ and self.informed():
             self._other_file.set()

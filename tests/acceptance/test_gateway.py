@@ -12,8 +12,10 @@ from agents.gateway import models
 from agents.probe.settings import HttpCheck, Target
 from schemas import Control, DeadLetter, encode
 from streams.kafka import KafkaSettings, producer_options
+from streams.topics import DEAD_LETTERS
 from streams.units import now_ms
 from tests.kit.gateway import answering, gateway, receive, receive_until
+from tests.kit.reader import reading
 from tests.kit.records import alert, health, notification, writer
 
 
@@ -117,6 +119,9 @@ async def test_check_on_demand_waits_for_fresh_results(kafka: KafkaSettings) -> 
         await g.post("/api/health/check", {"targets": ["nope"]}, 404)
         await g.post("/api/health/check", {"targets": ["shop"], "platform": "shop"}, 400)
         await g.post("/api/health/check", {"tagets": ["shop"]}, 422)
+        async with reading(kafka, DEAD_LETTERS) as letters:
+            await w.raw("control", b"no avro", b"check/shop")
+            assert [x.value for x in await letters.wait(DEAD_LETTERS, 1)] == [b"no avro"], "a demand is no fault"
 
 
 async def test_dead_letters_and_metrics(kafka: KafkaSettings) -> None:

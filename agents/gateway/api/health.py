@@ -11,6 +11,7 @@ from agents.gateway import models
 from agents.gateway.context import Anytime, Gateway, Ready
 from agents.gateway.errors import ApiError, reply
 from agents.gateway.present import iso, worst
+from streams.control_bodies import DEMAND
 
 router = APIRouter(prefix="/api", tags=["health"])
 _NOT_FOUND: dict[int | str, dict[str, object]] = {404: {"model": models.Error}}
@@ -50,7 +51,7 @@ async def check(gateway: Ready, request: Annotated[models.CheckRequest | None, B
     configured = gateway.present.targets
     checkable = [n for n in names if n in configured and configured[n].kind != "push"]
     for control_id in ["*"] if everything and checkable else checkable:
-        await gateway.controls.write("check", control_id, "api", {})
+        await gateway.controls.write(DEMAND, control_id, "api", {})
 
     def missing() -> list[str]:
         health = gateway.view.health

@@ -81,6 +81,13 @@ def test_bad_records_change_nothing(bad, reason):
     assert controls.take(record("rule", "slow", 2)) is None
 
 
+def test_a_demand_is_no_state_and_no_fault():
+    """A check on demand is accepted whatever its version, and leaves nothing: no value, no history."""
+    controls = Controls()
+    assert [controls.take(record("check", "*", version)) for version in (1, 1, 7)] == [None, None, None]
+    assert (controls.records("check"), controls.audit()) == ([], [])
+
+
 def test_rules_of_the_log_go_over_those_of_the_file():
     """A pair is replaced whole and in its place; new rules come last; deleted ones are gone."""
     controls = Controls()
