@@ -142,11 +142,15 @@ def at_next_start(old: Located, new: Located) -> list[str]:
 
 
 class FileWatch:
-    """Looks at the file every half second; `say(text, style)` tells the person at the terminal."""
+    """Looks at the file every half second; `say(text, style)` tells the person at the terminal.
+
+    Made before the roles are started: they may have read the file before it is first looked at here.
+    """
 
     def __init__(self, path: Path, kafka: KafkaSettings, say: Callable[[str, str], None]) -> None:
         self.path, self.say = path, say
         self._client = ControlClient(kafka, "file-watch")
+        self._began = self._signature()
         self._taken: Located | None = None
 
     async def run(self) -> None:
@@ -161,7 +165,9 @@ class FileWatch:
                 if signature != seen:
                     seen, fresh = signature, await asyncio.to_thread(self._load)
                     if fresh is not None:
-                        if loaded is not None:
+                        if loaded is None:
+                            reread = seen != self._began
+                        else:
                             reread |= fresh.config.targets != loaded.config.targets
                             if later := at_next_start(loaded, fresh):
                                 self.say(f"{self.path}: {', '.join(later)} changed: read at a start only", "yellow")

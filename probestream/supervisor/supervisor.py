@@ -56,6 +56,7 @@ class Supervisor:
         self.page, self.config = page, config
         self.broker = Child(self._broker_spec(port), self._changed) if port is not None else None
         self.roles = [Child(role, self._changed) for role in roles]
+        self._files = FileWatch(config, kafka, display.say) if config is not None and roles else None
         self._started = status.now()
         self._since: dict[str, str] = {}
         self._problem: list[str] = []
@@ -81,8 +82,8 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Bring changes of the file to the roles, where there are any."""
-        if self.config is not None and self.roles:
-            self._watching = asyncio.create_task(FileWatch(self.config, self.kafka, self.display.say).run())
+        if self._files is not None:
+            self._watching = asyncio.create_task(self._files.run())
 
     async def _boot(self) -> None:
         if self.broker is not None:

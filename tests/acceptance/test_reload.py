@@ -16,6 +16,7 @@ from probestream.reload import FileWatch
 from schemas import Finding, encode
 from streams.changes import Changes
 from streams.control import FILE_UNKNOWN
+from streams.control_bodies import TARGETS_READ
 from streams.control_client import ControlClient
 from streams.topics import ALERTS, FINDINGS, full_name
 from streams.units import now_ms
@@ -180,6 +181,27 @@ async def test_a_preference_names_a_receiver(tmp_path):
         "3:6: preferences[0].name: no receiver is named 'op'; did you mean 'ops'?",
         "4:34: preferences[1].receivers[1]: no receiver is named 'dba'; defined: ops",
     ]
+
+
+async def test_what_is_saved_while_the_roles_start_is_read_by_the_probes(kafka, reader, tmp_path):
+    """The probes are asked to read their targets again where the file is not the one that was there at the start."""
+    path = tmp_path / "probestream.yaml"
+    path.write_text(TARGETS)
+    async with watching(path, kafka):
+        await until(lambda: _knows_the_file(reader))
+    assert reader.controls.current("file", TARGETS_READ) is None
+    watch = FileWatch(path, kafka, Said())
+    path.write_text(TARGETS + RULE % 100)
+    task = asyncio.create_task(watch.run())
+
+    async def asked():
+        return (await reader.refresh()).current("file", TARGETS_READ)
+
+    try:
+        await until(asked)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):
