@@ -27,6 +27,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import finish, options
+from benchmarks.reference.content import varint
 from probestream.broker.process import running
 from probestream.data import DataFolder
 from schemas import SampleBatch, encode
@@ -50,14 +51,6 @@ rules:
 """
 
 
-def _varint(value: int) -> bytes:
-    value, out = value << 1, bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
 class Writer:
     """Records of one partition, each of some rounds over its targets, put together from parts."""
 
@@ -65,10 +58,10 @@ class Writer:
         self.targets, self.rounds = len(names), max(1, BATCH // len(names))
         self.size = self.targets * self.rounds
         self._random = np.random.default_rng(seed)
-        self._count = _varint(self.size)
+        self._count = varint(self.size)
         empty = SampleBatch(probe="", target=[], time=[], ok=[], latency_ms=[])
-        listed = b"".join(_varint(len(n)) + n.encode() for n in names) * self.rounds
-        self._start = encode(empty)[:HEADER_BYTES] + _varint(5) + b"bench" + self._count + listed + b"\0"
+        listed = b"".join(varint(len(n)) + n.encode() for n in names) * self.rounds
+        self._start = encode(empty)[:HEADER_BYTES] + varint(5) + b"bench" + self._count + listed + b"\0"
         self._offset = np.repeat(np.arange(self.rounds) * EVERY_MS, self.targets).astype(float)
         self._phase = np.tile(self._random.integers(0, OUTAGE_EVERY_S, self.targets), self.rounds)
         self._latency = self._random.normal(100.0, 5.0, 1 << 20).astype("<f8")

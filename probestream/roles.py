@@ -73,21 +73,14 @@ def role(  # noqa: PLR0911 - one return a role
         )
     if name == "alert":
         from agents.alert import app as alert  # noqa: PLC0415
-        from streams.dependencies import Dependencies  # noqa: PLC0415
-        from streams.suppression import Suppressions  # noqa: PLC0415
+        from probestream.suppressing import suppressions_of  # noqa: PLC0415
 
         return alert.run(
             kafka=kafka,
             settings=config.alert,
             targets=config.targets,
             rules=config.rules,
-            suppressions=Suppressions(
-                dependencies=Dependencies(config.targets),
-                inhibit_rules=config.inhibit_rules,
-                maintenance=config.maintenance,
-                silences=config.silences,
-                settings=config.dependencies,
-            ),
+            suppressions=suppressions_of(config),
             stop=stop,
             ready=ready,
         )

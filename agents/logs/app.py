@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from agents.control_feed import ControlFeed
 from agents.logs.known import Known
 from agents.logs.worker import Worker
+from agents.restarts import kept_up
 from streams.log_counts import Counting
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from streams.kafka import KafkaSettings
 
 log = logging.getLogger("probestream.logs")
-
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_AFTER_S = 0.2, 5.0, 30.0
 
 
 async def run(
@@ -55,20 +53,15 @@ async def run(
 async def _count(
     kafka: KafkaSettings, settings: LogsSettings, known: Known, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    loop = asyncio.get_running_loop()
     counting = counting_of(settings)
-    pause = _FIRST_PAUSE_S
-    while not stop.is_set():
-        started = loop.time()
-        work = asyncio.ensure_future(Worker(kafka, settings, counting, known.refusal).run(stop, ready))
-        try:
-            await work
-        except Exception as error:  # Kafka's clients raise many kinds; a new start heals all that can be healed
-            pause = _FIRST_PAUSE_S if loop.time() - started > _HEALTHY_AFTER_S else pause
-            log.warning("counting starts again in %.1f s: %s: %s", pause, type(error).__name__, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def work() -> None:
+        await Worker(kafka, settings, counting, known.refusal).run(stop, ready)
+
+    def failed(error: Exception, pause: float) -> None:
+        log.warning("counting starts again in %.1f s: %s: %s", pause, type(error).__name__, error)
+
+    await kept_up(work, stop, failed)
 
 
 def counting_of(settings: LogsSettings) -> Counting:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from agents.notify import metrics
 from agents.notify.channels import CHANNELS, Channel
 from agents.notify.preferences import Preferences
 from agents.notify.worker import Worker
+from agents.restarts import kept_up
 from streams.topics import wait_for_topics
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from streams.routing import Route
 
 log = logging.getLogger("probestream.notify")
-
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _HEALTHY_AFTER_S = 0.2, 5.0, 30.0
 
 
 async def run(
@@ -62,30 +60,26 @@ async def run(
                 ready()
 
     async def keep(channel: Channel, first: bool) -> None:
-        loop = asyncio.get_running_loop()
         carried: dict[str, Outcome] = {}
-        pause = _FIRST_PAUSE_S
-        while not stop.is_set():
-            started = loop.time()
-            try:
-                worker = Worker(
-                    channel,
-                    kafka=kafka,
-                    settings=settings,
-                    route=route,
-                    receivers=receivers,
-                    preferences=wishes,
-                    first=first,
-                    carried=carried,
-                )
-                await worker.run(stop, lambda: one_ready(channel.name))
-            except Exception as error:  # Kafka's clients raise many kinds; a new start heals all that can be healed
-                pause = _FIRST_PAUSE_S if loop.time() - started > _HEALTHY_AFTER_S else pause
-                log.warning("channel %s starts again in %.1f s: %r", channel.name, pause, error)
-                metrics.RESTARTS.labels(channel.name).inc()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+        async def work() -> None:
+            worker = Worker(
+                channel,
+                kafka=kafka,
+                settings=settings,
+                route=route,
+                receivers=receivers,
+                preferences=wishes,
+                first=first,
+                carried=carried,
+            )
+            await worker.run(stop, lambda: one_ready(channel.name))
+
+        def failed(error: Exception, pause: float) -> None:
+            log.warning("channel %s starts again in %.1f s: %r", channel.name, pause, error)
+            metrics.RESTARTS.labels(channel.name).inc()
+
+        await kept_up(work, stop, failed)
 
     # Who does not want to be told must be known before the first page: it cannot be taken back.
     async with ControlFeed(kafka, "notify", wishes.take).following(stop), asyncio.TaskGroup() as group:

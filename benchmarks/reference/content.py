@@ -60,7 +60,7 @@ def sentinel(number: int) -> str:
     return f"sentinel-{number}"
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     value, out = value << 1, bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -75,14 +75,10 @@ class Writer:
         self.batch, self.passes = batch, targets // batch
         random = np.random.default_rng(1)
         names = [f"target-{i:06d}" for i in range(targets)]
-        head = encode(_batch(names[:1], 0.0))[:HEADER_BYTES] + _varint(5) + b"bench"
-        self.count = _varint(batch)
+        head = encode(_batch(names[:1], 0.0))[:HEADER_BYTES] + varint(5) + b"bench"
+        self.count = varint(batch)
         self.starts = [
-            head
-            + self.count
-            + b"".join(_varint(len(n)) + n.encode() for n in names[k : k + batch])
-            + b"\0"
-            + self.count
+            head + self.count + b"".join(varint(len(n)) + n.encode() for n in names[k : k + batch]) + b"\0" + self.count
             for k in range(0, targets, batch)
         ]
         self.good = b"\1" * batch

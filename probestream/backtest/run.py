@@ -14,13 +14,12 @@ from probestream.backtest.reading import Detected, detect
 from probestream.backtest.report import Trial, report
 from probestream.backtest.side import CURRENT, LEAST_WARM_UP_S, Side, warm_up_s
 from probestream.backtest.span import Nights, Span, moment
+from probestream.suppressing import suppressions_of
 from schemas import Alert, Control
 from streams.changes import Changes
-from streams.dependencies import Dependencies
 from streams.instants import iso
 from streams.replay import Alerting
 from streams.rules.compile import compile_rules
-from streams.suppression import Suppressions
 from streams.units import human
 
 if TYPE_CHECKING:
@@ -146,13 +145,7 @@ def _trial(side: Side, found: Detected, asked: Asked, said: Iterable[Answer], sp
         config.rules,
         config.targets,
         defaults=config.alert,
-        suppressions=Suppressions(
-            dependencies=Dependencies(config.targets),
-            inhibit_rules=config.inhibit_rules,
-            maintenance=config.maintenance,
-            silences=config.silences,
-            settings=config.dependencies,
-        ),
+        suppressions=suppressions_of(config),
         tick_ms=config.alert.tick * 1000.0,
         start_ms=start_ms,
     )

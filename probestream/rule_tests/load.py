@@ -16,13 +16,12 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from probestream.config import Config
 from probestream.config.fields import Path_
 from probestream.config.load import ConfigError, Problem, Reader, located, read_text, validated
-from streams.dependencies import Dependencies
+from probestream.suppressing import suppressions_of
 from streams.groups import PREFIX
 from streams.rule_tests.model import Case, rules_named, targets_named
 from streams.rule_tests.run import World
 from streams.rule_tests.series import Series
 from streams.settings import Settings
-from streams.suppression import Suppressions
 from streams.units import Duration, human
 
 INLINE = (
@@ -142,13 +141,7 @@ def world_of(config: Config) -> World:
     return World(
         rules=config.rules,
         targets={t.name: t for t in config.targets},
-        suppressions=lambda: Suppressions(
-            dependencies=Dependencies(config.targets),
-            inhibit_rules=config.inhibit_rules,
-            maintenance=config.maintenance,
-            silences=config.silences,
-            settings=config.dependencies,
-        ),
+        suppressions=lambda: suppressions_of(config),
         defaults=config.alert,
         tick_s=config.alert.tick,
     )

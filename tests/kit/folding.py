@@ -132,3 +132,32 @@ def take(one, records, dice=None):
         found += told(one, one.take(records[at : at + size]))
         at += size
     return found
+
+
+# Rules of every kind, by what they look at.
+SETS = {
+    "reference": [
+        rule("errors", "error_rate", ">", 0.05, window="5m"),
+        rule("slow", "latency", ">", 2.0, aggregate="ratio", window="1m"),
+        rule("odd", "latency", ">", 4.0, aggregate="zscore"),
+    ],
+    "quantiles": [
+        rule("p95", "latency", ">", 105.0, aggregate="p95", window="5m"),
+        rule("p50", "cpu", ">", 60.0, aggregate="p50", window="24h"),
+    ],
+    "scores": [
+        rule("change", "latency", ">", 3.0, aggregate="change"),
+        rule("robust", "latency", ">", 3.0, aggregate="robust"),
+        rule("flat", "cpu", ">", 30.0, aggregate="flat"),
+        rule("surprise", "error_rate", ">", 2.0, aggregate="surprise", window="5m"),
+        rule("full", "cpu", "<", 600.0, aggregate="forecast", limit=100.0),
+    ],
+    "metrics and time": [
+        rule("hot", "cpu", ">", 80.0, recover=60.0),
+        rule("gone", "absent", ">", 60.0),
+        rule("quiet", "count", "<", 2.0, window="1m"),
+        rule("down", value=2, severity="critical"),
+        rule("sick", "status", "==", "unhealthy"),
+    ],
+    "none": [],
+}  # fmt: skip

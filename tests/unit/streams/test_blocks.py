@@ -10,37 +10,11 @@ import pytest
 
 from streams import blocks
 from streams.partition_state import Limits
-from tests.kit.folding import START, Log, fold, named, record, rule, tick, told
+from tests.kit.folding import SETS, START, Log, fold, named, record, rule, tick, told
 from tests.unit.streams.kernel.test_judge import rule_book, stream
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
 HOUR = 3_600_000
-SETS = {
-    "reference": [
-        rule("errors", "error_rate", ">", 0.05, window="5m"),
-        rule("slow", "latency", ">", 2.0, aggregate="ratio", window="1m"),
-        rule("odd", "latency", ">", 4.0, aggregate="zscore"),
-    ],
-    "quantiles": [
-        rule("p95", "latency", ">", 105.0, aggregate="p95", window="5m"),
-        rule("p50", "cpu", ">", 60.0, aggregate="p50", window="24h"),
-    ],
-    "scores": [
-        rule("change", "latency", ">", 3.0, aggregate="change"),
-        rule("robust", "latency", ">", 3.0, aggregate="robust"),
-        rule("flat", "cpu", ">", 30.0, aggregate="flat"),
-        rule("surprise", "error_rate", ">", 2.0, aggregate="surprise", window="5m"),
-        rule("full", "cpu", "<", 600.0, aggregate="forecast", limit=100.0),
-    ],
-    "metrics and time": [
-        rule("hot", "cpu", ">", 80.0, recover=60.0),
-        rule("gone", "absent", ">", 60.0),
-        rule("quiet", "count", "<", 2.0, window="1m"),
-        rule("down", value=2, severity="critical"),
-        rule("sick", "status", "==", "unhealthy"),
-    ],
-    "none": [],
-}  # fmt: skip
 
 
 def records_of(seed, count=300):
