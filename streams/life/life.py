@@ -8,7 +8,7 @@ has changed. Times are milliseconds since the Unix epoch, UTC.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -95,7 +95,8 @@ class Life:
 
     def dump(self) -> bytes:
         """The life as a table entry."""
-        return orjson.dumps({"v": VERSION, **asdict(self)}, option=orjson.OPT_SERIALIZE_NUMPY)
+        values = {name: getattr(self, name) for name in self.__slots__}  # asdict would copy all of it first
+        return orjson.dumps({"v": VERSION, **values}, option=orjson.OPT_SERIALIZE_NUMPY)
 
     @classmethod
     def load(cls, data: bytes) -> Life:
