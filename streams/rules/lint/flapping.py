@@ -19,11 +19,12 @@ _NOISY = frozenset({kinds.UP, kinds.LAST, kinds.ZSCORE, kinds.ROBUST})
 def flapping(watch: Watch) -> Iterator[Remark]:
     """Rules on the latest value alone, with nothing that waits."""
     for rule in watch.rules:
-        if rule.alerts is not None or rule.for_ or rule.keep_firing_for or not _noisy(rule):
+        waits = rule.for_ or rule.keep_firing_for or rule.good_samples > 1
+        if rule.alerts is not None or waits or not _noisy(rule):
             continue
         first = next(c for c in rule.leaves() if _noisy(c))
         if first.metric == "up":
-            cure = "write metric: consecutive_failures with value: 2, or for: 1m"
+            cure = "write metric: consecutive_failures with value: 2, for: 1m, or resolve: {samples: 3}"
         else:
             cure = "write for: 1m, a recover threshold, or a window"
         yield remark(

@@ -123,5 +123,5 @@ def _cure(rule: Rule) -> str:
     missing = [f"for: {human(max(60.0, 2 * rule.for_))}"]
     leaf = bool(rule.metric) and not rule.parts
     missing += ["a recover threshold"] if leaf and rule.recover is None else []
-    missing += [] if rule.keep_firing_for else ["keep_firing_for: 5m"]
+    missing += [] if rule.keep_firing_for or rule.good_samples > 1 else ["keep_firing_for: 5m"]
     return f"write {', or '.join(missing)}"

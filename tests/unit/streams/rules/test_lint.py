@@ -37,6 +37,7 @@ GOOD = [
     {"metric": "cpu.used_percent", "value": 90, "for": "5m", "match": ["kind=host"]},
     {"metric": "disk.used_percent:/data", "value": 90, "recover": 85, "match": ["kind=host"]},
     {"metric": "queue.depth", "value": 9, "for": "1m"},
+    {"metric": "up", "operator": "==", "value": 0, "resolve": {"samples": 3}, "match": ["kind=tcp"]},
     {"absent": "5m"},
     {"slo": 99.9},
     {"anomaly": "latency"},
