@@ -86,5 +86,6 @@ async def test_a_member_counts_until_its_end_is_verified(kafka, producer):
         assert len(seen[ALERTS]) == 1
         await feed.samples("shop", True)
         ended = (await seen.wait(ALERTS, 2))[1]
+        found = await seen.wait(FINDINGS, lambda got: sum(f.target == "shop" for f in got) == 3)
     assert (ended.state, ended.members, ended.member_total) == ("resolved", ["blog"], 2)
-    assert [f.good for f in seen[FINDINGS] if f.target == "shop"] == [0, 1, 2]
+    assert [f.good for f in found if f.target == "shop"] == [0, 1, 2]

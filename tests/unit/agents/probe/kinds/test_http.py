@@ -358,7 +358,7 @@ async def test_a_handshake_that_never_ends_leaves_no_socket():
             before = process.num_fds()
             for _ in range(10):
                 await observe(t, ctx)
-            await until(lambda: not service.open, 2, "the sockets are still open")
+            await until(lambda: not service.open, why="the sockets are still open")
             assert process.num_fds() <= before
 
 
@@ -374,4 +374,4 @@ async def test_checks_broken_off_anywhere_leave_no_socket(web):
             await asyncio.gather(task, return_exceptions=True)
             assert web.open <= 2
         assert (await observe(t, ctx)).ok
-    await until(lambda: not web.open, 2, "the sockets are still open")
+    await until(lambda: not web.open, why="the sockets are still open")
