@@ -137,6 +137,9 @@ def read(data: NDArray[np.uint8], heads: NDArray[np.int64], found: Places) -> in
         at, end = heads[b, START], heads[b, END]
         base, since = heads[b, OFFSET], heads[b, TIME]
         appended = (heads[b, ATTRIBUTES] & APPENDED) != 0
+        # A broker looks at the offsets of a batch, not at those in it: whatever they say, records stand one after the
+        # other within it, or one beyond its end would have all that follow taken for read.
+        least, most = base, heads[b, LAST] - heads[b, COUNT] + 1
         for _ in range(heads[b, COUNT]):
             length, at = long_at(data, at, end)
             if at < 0 or length < _LEAST - 1 or length > end - at or n >= len(found.offset):
@@ -154,7 +157,8 @@ def read(data: NDArray[np.uint8], heads: NDArray[np.int64], found: Places) -> in
             size, at = long_at(data, at + max(size, 0), stop)
             if at < 0 or size > stop - at:
                 return -1
-            found.offset[n] = base + further
+            found.offset[n] = min(max(base + further, least), most)
+            least, most = found.offset[n] + 1, most + 1
             found.time[n] = heads[b, LATEST] if appended else since + later
             found.at[n], found.end[n] = (at, at + size) if size >= 0 else (0, -1)
             n += 1

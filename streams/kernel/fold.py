@@ -23,6 +23,7 @@ QUARTER_MS = 900_000
 TICK_MS = 1000  # how often rules that time alone may change are looked at, by the records' clock
 MOST_LATENCY_MS = 1e9
 MOST_VALUE = 1e30
+MOST_SEQUENCE = 2.0**63  # beyond it there is no whole number of 64 bits: such a sample has none
 
 # What became of a sample.
 GOOD, BAD_VALUE, FUTURE, LATE, DUPLICATE, REFUSED_NAME = range(6)
@@ -311,7 +312,7 @@ def fold(
                 target = target_of[name] = _new_target(state, name, set_of[name])
                 fresh_declared(state, target, declared[name])
             sequence = flat.sequence[i]
-            if sequence >= 0 and _known_before(state, target, flat.probe[r], sequence):
+            if 0 <= sequence <= MOST_SEQUENCE and _known_before(state, target, flat.probe[r], sequence):
                 verdict[i] = DUPLICATE
                 state.clock[DUPLICATES] += 1
                 continue

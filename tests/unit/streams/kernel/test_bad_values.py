@@ -146,3 +146,13 @@ def test_probes_whose_clocks_differ_within_reason_are_all_counted():
             one, one.take([record(i, now, ("t", at, True, dice.gauss(100, 5)), metrics={"m": [dice.gauss(50, 2)]})])
         )
     assert [f for f in found if not f[0].startswith(("zscore", "soon"))] == []
+
+
+@pytest.mark.parametrize("number", [math.inf, 1e300, 2.0**64])
+def test_sequence_beyond_any_number_makes_no_duplicate(number):
+    """A probe whose numbers are beyond 64 bits has none: each of its samples counts."""
+    one = fold()
+    one.take([record(i, START + i, ("a", START + i, True, 1.0, number)) for i in range(3)])
+    assert one.state.clock[state.DUPLICATES] == 0
+    one.take([record(i, START + i, ("a", START + i, True, 1.0, 7.0)) for i in range(3, 5)])
+    assert one.state.clock[state.DUPLICATES] == 1

@@ -99,6 +99,23 @@ def test_bytes_that_are_no_batch_are_an_error_and_nothing_worse():
     assert same > 1000
 
 
+@settings(deadline=None)  # the first may have to compile
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=8))
+def test_offsets_within_a_batch_never_leave_it(deltas):
+    """A broker takes offsets in a batch for good whatever they are: records get such as follow each other in it."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for delta in deltas:
+        builder.append(delta, 1_700_000_000_000, None, b"v", [])
+    raw, last = bytearray((100).to_bytes(8) + bytes(builder.build()[8:])), len(deltas) - 1
+    raw[23:27] = last.to_bytes(4)  # this is what a broker insists on
+    assert fetched.columns(list(_unchecked(bytes(raw)))).offset.tolist() == list(range(100, 101 + last))
+    raw[23:27] = (last + 1).to_bytes(4)  # as where a record was taken out
+    offsets = fetched.columns(list(_unchecked(bytes(raw)))).offset.tolist()
+    assert len(set(offsets)) == len(deltas)
+    assert offsets == sorted(offsets)
+    assert 100 <= offsets[0] <= offsets[-1] <= 101 + last
+
+
 def _unchecked(raw):
     kind = type("Own", (fetched._Whole,), {"topics": frozenset({"t"})})
     return kind(TP, fetched._Kept(raw), [], 0, None, None, False, 0)
