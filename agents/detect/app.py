@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("probestream.detect")
 
 RETELL_EVERY_S = 60.0
+KNOWN_EVERYWHERE_S = 3.0  # a change is in force on every worker within 2 s
 
 
 async def run(
@@ -102,9 +104,16 @@ async def _guard(worker: Worker, kafka: KafkaSettings, failed: asyncio.Event) ->
 
 
 async def _retell(worker: Worker) -> None:
-    """Tell again what holds, now and then: the next commit sends it."""
+    """Tell again what holds, now and then, and soon after a change of rules: the next commit sends it.
+
+    What held by a rule for each target may hold by it for a group now, and nothing else would say so.
+    """
     while True:
-        await asyncio.sleep(RETELL_EVERY_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETELL_EVERY_S):
+                await worker.changed.wait()
+                worker.changed.clear()
+                await asyncio.sleep(KNOWN_EVERYWHERE_S)
         await worker.retell()
 
 

@@ -69,7 +69,7 @@ class Worker:
         self.terms = terms_of(targets, rules)
         self._adopt_terms()
         self.folds: dict[int, Fold] = {}
-        self.informed = asyncio.Event()
+        self.informed, self.changed = asyncio.Event(), asyncio.Event()
         self.consumer: Any = None
         self._stores: dict[int, Store] = {}
         self._assignment = 0
@@ -123,6 +123,7 @@ class Worker:
             self.folds[partition] = fresh
             for change in ceased(fold, fresh):
                 self._tell_finding(fold, change)
+        self.changed.set()
         log.info("%d rules for %d targets are in force", len(self.rules), len(self.terms.labels))
 
     def _expect(self, fold: Fold) -> None:

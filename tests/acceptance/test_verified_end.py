@@ -15,6 +15,7 @@ from schemas import SampleBatch
 from streams.rules import Rule
 from streams.topics import ALERTS, FINDINGS
 from streams.units import now_ms
+from tests.kit.findings import Feed as Control
 from tests.kit.reader import reading
 from tests.kit.role import running
 from tests.kit.samples import Feed
@@ -89,3 +90,19 @@ async def test_a_member_counts_until_its_end_is_verified(kafka, producer):
         found = await seen.wait(FINDINGS, lambda got: sum(f.target == "shop" for f in got) == 3)
     assert (ended.state, ended.members, ended.member_total) == ("resolved", ["blog"], 2)
     assert [f.good for f in found if f.target == "shop"] == [0, 1, 2]
+
+
+async def test_what_holds_for_targets_holds_for_their_group_after_an_edit(kafka, producer):
+    """Edited to count targets while both are down: their alerts end, and the group's begins, though no sample comes."""
+    feed, control = Feed(kafka, producer), Control(kafka, producer)
+    async with reading(kafka, ALERTS) as seen, roles(kafka, DOWN):
+        for name in ("shop", "blog"):
+            await feed.samples(name, False)
+        await seen.wait(ALERTS, 2)
+        grouped = BOTH.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"name": "down"}
+        await control.control("rule", "down", **grouped)
+        alerts = await seen.wait(ALERTS, 5)
+    assert [(a.target, a.state, a.reason) for a in alerts[4:]] == [("group:region=eu", "firing", "held_at_once")]
+    assert {(a.target, a.state, a.reason, a.notify) for a in alerts[2:4]} == {
+        (name, "resolved", "rule_no_longer_matches", True) for name in ("shop", "blog")
+    }
