@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from streams import blocks
@@ -13,7 +11,7 @@ from streams.kernel import state
 from streams.rules import Rule
 from streams.seeing import held
 from tests.kit.folding import SETS, START, Log, fold, record, rule, tick, told
-from tests.unit.streams.kernel.test_judge import stream
+from tests.unit.streams.test_blocks import records_of
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
 DOWN, HOT, ODD = (
@@ -22,18 +20,6 @@ DOWN, HOT, ODD = (
     rule("odd", "latency", ">", 3.0, aggregate="robust"),
 )
 GROUPED = rule("web", value=1, match=["tier=web"])
-
-
-def records_of(seed, count=300):
-    """A log that brings all there is: late ones, failures with text, metrics, long silences."""
-    dice = random.Random(seed)
-    return [
-        record(
-            offset, now, *samples, metrics=metrics,
-            details=[(r, "500", f"no {offset}") for r, s in enumerate(samples) if not s[2]],
-        )
-        for offset, now, samples, metrics in stream(dice, count)
-    ]  # fmt: skip
 
 
 def reloaded(before, after, more=(), **how):
@@ -47,21 +33,6 @@ def reloaded(before, after, more=(), **how):
 
 def holding(one):
     return {one.conditions.names[c.rule] for c in held(one)}
-
-
-@pytest.fixture
-def table():
-    one = fold(SETS["metrics and time"])
-    for part in (slice(0, 50), slice(50, 100)):
-        one.take(records_of(0, 100)[part])
-        last = dict(blocks.dump(one, everything=True))
-    return last
-
-
-def load(table):
-    one = fold(SETS["metrics and time"])
-    blocks.load(one, table)
-    return one
 
 
 def test_removed_rule_holds_no_more():
