@@ -60,6 +60,8 @@ async def test_what_is_read_by_the_batch_is_what_was_written(kafka: KafkaSetting
         for since in (0, 137, 301):
             own.seek(tp, since)
             found = await _all(own, tp, end)
+            # Not so where aiokafka no longer looks up the names that `as_one` gives other meanings to.
+            assert all(isinstance(one, fetched.Fetched) for one in found)
             columns = fetched.columns(found)
             got = [columns.record(i) for i in range(len(columns))]
             assert [r for r in got if r.offset >= since] == [

@@ -5,15 +5,13 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.structs import TopicPartition
 from numba.core.dispatcher import Dispatcher
 
 from schemas import encode
 from streams import blocks, fetched, kernel, seeing
 from streams.warm import warm
 from tests.kit import folding
+from tests.kit.fetches import fetch, written
 
 DAY_MS = 86_400_000
 RULES = [
@@ -33,15 +31,10 @@ def signatures() -> set[str]:
     return {f"{f.py_func.__module__}.{f.py_func.__name__}:{s}".replace(" ", "") for f, s in found}
 
 
-def fetch(values, base, compression=0):
+def read(values, base, compression=0):
     """The records of a batch of the values, as a consumer hands them on."""
-    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 24)
-    for i, value in enumerate(values):
-        builder.append(i, folding.START + 1000 * (base + i), None, value, [])
-    raw = base.to_bytes(8) + bytes(builder.build()[8:])
-    whole = type("Whole", (fetched._Whole,), {"topics": frozenset("t")})
-    tp = TopicPartition("t", 0)
-    return fetched.columns(list(whole(tp, fetched._Kept(raw), [], base, None, None, True, READ_UNCOMMITTED)))
+    records = [(None, value, [], 1000 * (base + i)) for i, value in enumerate(values)]
+    return fetched.columns(list(fetch(written(records, compression, base))))
 
 
 def live() -> None:
@@ -54,8 +47,8 @@ def live() -> None:
                              details=[(0, "500", "no")]))
         for i in range(40)
     ]  # fmt: skip
-    fold.take(fetch(values, 0))
-    fold.take(fetch([*values, None, b"", b"no batch"], 40, compression=3))
+    fold.take(read(values, 0))
+    fold.take(read([*values, None, b"", b"no batch"], 40, compression=3))
     seeing.held(fold)
     seeing.see(fold, "t1")
     dict(blocks.dump(fold))

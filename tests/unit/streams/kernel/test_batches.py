@@ -7,20 +7,17 @@ import random
 import numpy as np
 import pytest
 from aiokafka import codec
-from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
-from aiokafka.structs import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import fetched
 from streams.kernel import batches
 from streams.records import Record, Records
+from tests.kit.fetches import fetch, written
 
-TP = TopicPartition("t", 0)
 CODECS = {0: None, 1: codec.gzip_encode, 2: codec.snappy_encode, 3: codec.lz4_encode, 4: codec.zstd_encode}
 one_record = st.tuples(
     st.one_of(st.none(), st.binary(max_size=20)),
@@ -28,21 +25,6 @@ one_record = st.tuples(
     st.lists(st.tuples(st.text(max_size=9), st.one_of(st.none(), st.binary(max_size=9))), max_size=3),
     st.integers(0, 10**7),
 )
-
-
-def written(records, compression=0, base=0):
-    """A batch of (key, value, headers, ms later), as a producer's bytes."""
-    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, -1, 1 << 24)
-    for i, (key, value, headers, later) in enumerate(records):
-        builder.append(i, 1_700_000_000_000 + later, key, value, headers)
-    raw = builder.build()
-    return base.to_bytes(8) + bytes(raw[8:])  # a broker sets the offset, which the checksum leaves out
-
-
-def fetch(raw, offset=0, *, own):
-    kind = type("Own", (fetched._Whole,), {"topics": frozenset({"t"})}) if own else PartitionRecords
-    read = fetched._Kept(raw) if own else MemoryRecords(raw)
-    return kind(TP, read, [], offset, None, None, True, 1)
 
 
 @settings(deadline=None)  # the first may have to compile
@@ -58,7 +40,7 @@ def test_every_record_of_every_batch_is_found_as_aiokafka_finds_it(batches, sinc
         base += len(records) + 3  # a hole, as a transaction's mark leaves one
     # A broker sends no batch that ends before what was asked for, and where it does aiokafka reads it from its start.
     judge = [r for r in fetch(raw, since, own=False) if r.offset >= since]
-    reader = fetch(raw, since, own=True)
+    reader = fetch(raw, since)
     found = list(reader)
     assert reader.next_fetch_offset == (base - 3 if batches else since)
     if not found:
@@ -84,7 +66,7 @@ def test_bytes_that_are_no_batch_are_an_error_and_nothing_worse():
         raw = bytearray(written(records))
         for _ in range(dice.randrange(1, 3)):
             raw[dice.randrange(57, len(raw))] = dice.randrange(256)
-        batch = next(iter(_unchecked(bytes(raw))))
+        batch = next(iter(fetch(bytes(raw), check=False)))
         try:
             columns = fetched.columns([batch])
         except CorruptRecordException:
@@ -108,17 +90,12 @@ def test_offsets_within_a_batch_never_leave_it(deltas):
         builder.append(delta, 1_700_000_000_000, None, b"v", [])
     raw, last = bytearray((100).to_bytes(8) + bytes(builder.build()[8:])), len(deltas) - 1
     raw[23:27] = last.to_bytes(4)  # this is what a broker insists on
-    assert fetched.columns(list(_unchecked(bytes(raw)))).offset.tolist() == list(range(100, 101 + last))
+    assert fetched.columns(list(fetch(bytes(raw), check=False))).offset.tolist() == list(range(100, 101 + last))
     raw[23:27] = (last + 1).to_bytes(4)  # as where a record was taken out
-    offsets = fetched.columns(list(_unchecked(bytes(raw)))).offset.tolist()
+    offsets = fetched.columns(list(fetch(bytes(raw), check=False))).offset.tolist()
     assert len(set(offsets)) == len(deltas)
     assert offsets == sorted(offsets)
     assert 100 <= offsets[0] <= offsets[-1] <= 101 + last
-
-
-def _unchecked(raw):
-    kind = type("Own", (fetched._Whole,), {"topics": frozenset({"t"})})
-    return kind(TP, fetched._Kept(raw), [], 0, None, None, False, 0)
 
 
 def test_wrong_checksum_is_an_error():
@@ -126,13 +103,13 @@ def test_wrong_checksum_is_an_error():
     raw = bytearray(written([(b"k", b"v", [], 0)]))
     raw[-2] ^= 1
     with pytest.raises(CorruptRecordException, match="does not match its checksum"):
-        list(fetch(bytes(raw), own=True))
+        list(fetch(bytes(raw)))
 
 
 def test_records_that_came_one_by_one_stand_beside_batches():
     """What was fetched before batches were asked for is read all the same."""
     raw = written([(b"k", b"a", [], 0), (b"k", None, [], 1)])
-    alone, together = list(fetch(raw, own=False)), list(fetch(written([(b"q", b"c", [], 2)], base=2), own=True))
+    alone, together = list(fetch(raw, own=False)), list(fetch(written([(b"q", b"c", [], 2)], base=2)))
     columns = fetched.columns([*alone, *together])
     assert [columns.record(i).value for i in range(3)] == [b"a", None, b"c"]
     assert [m.key for m in fetched.messages([*alone, *together], {0, 2}).values()] == [b"k", b"q"]
@@ -161,9 +138,9 @@ def test_fetch_that_is_cut_off_or_old_is_read_as_aiokafka_reads_it():
     """The last batch of a fetch may be cut off anywhere; what is before it is read, and no byte behind its end."""
     raw = b"".join(written([(b"k", b"v%d" % i, [], 0)], base=i) for i in range(3))
     for end in range(len(raw)):
-        judge, found = list(fetch(raw[:end], own=False)), list(fetch(raw[:end], own=True))
+        judge, found = list(fetch(raw[:end], own=False)), list(fetch(raw[:end]))
         got = fetched.columns(found) if found else []
         assert [int(o) for o in (got.offset if found else [])] == [r.offset for r in judge]
     many = b"".join(written([(None, b"v", [], 0)], base=i) for i in range(100))
-    (one,) = fetch(many, own=True)
+    (one,) = fetch(many)
     assert len(fetched.columns([one])) == 100
