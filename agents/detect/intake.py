@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agents.letters import Source, dead_letter
@@ -10,7 +12,11 @@ from schemas import DeadLetter, DecodeError, SampleBatch, decode, encode
 from streams.samples import some_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.outcome import Refused
+
+log = logging.getLogger("probestream.detect")
 
 
 def letter(refused: Refused, topic: str, partition: int, message: Any | None) -> DeadLetter:
@@ -30,3 +36,11 @@ def letter(refused: Refused, topic: str, partition: int, message: Any | None) ->
         at=float(record.time),
         count=1 if rows is None else len(rows),
     )
+
+
+def log_of(letters: Sequence[DeadLetter]) -> None:
+    """Log the first of the letters for each reason, and how many more: a flood must not fill the disk twice."""
+    counts = Counter(letter.reason for letter in letters)
+    for letter in {told.reason: told for told in reversed(letters)}.values():
+        more = f" (and {counts[letter.reason] - 1} more for this reason)" if counts[letter.reason] > 1 else ""
+        log.warning("%s/%d/%d: %.300s%s", letter.topic, letter.partition, letter.offset, letter.error, more)

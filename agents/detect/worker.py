@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 
 from agents import crash
 from agents.detect import intake, metrics, outputs
+from agents.detect.pieces import PIECE_MS, piece
 from agents.detect.store import Store
 from agents.detect.terms import terms_of
 from agents.holes import check_hole
@@ -52,10 +53,7 @@ _TICK = encode(SampleBatch(probe="probestream.tick", target=[], time=[], ok=[], 
 _HEALTH_PER_COMMIT = 2000
 _HEALTH_AT_ONCE = 25
 _FINDINGS_AT_ONCE = 25
-_PIECE_BYTES = 1 << 20
 _COMMIT_SHARE = 10.0
-# A backlog is read in pieces of a minute, and what is over is told between them: after five its panes are used again.
-_PIECE_MS = 60_000
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -218,14 +216,14 @@ class Worker:
             at = max(at, int(np.searchsorted(records.offset, fold.offset, side="right")))
             if at >= len(records):
                 break
-            piece = _piece(records, at)
+            some = piece(records, at)
             if at == 0:
                 await self._check_hole(fold, int(records.offset[0]))
-            at += len(piece)
+            at += len(some)
             if began != self._assignment:
                 return
             try:
-                self._fold(self.folds[bundle.partition], piece, bundle.value)
+                self._fold(self.folds[bundle.partition], some, bundle.value)
             except BaseException:
                 self._broken = True  # records half folded must not be stored
                 raise
@@ -233,6 +231,7 @@ class Worker:
                 await self._drain()
             crash.here("detect.told")
             await asyncio.sleep(0)
+        bundle.value.clear()  # the event stays until the commit, megabytes of what was fetched need not
         if began == self._assignment:
             self._events.append(event)
 
@@ -247,7 +246,7 @@ class Worker:
     def _fold(self, fold: Fold, records: Records, came_as: list[Any]) -> None:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
         now = now_ms()
-        if records.time[0] < now - _PIECE_MS:
+        if records.time[0] < now - PIECE_MS:
             self._tell_rollups(fold, now)
         before = fold.samples
         outcome = fold.take(records)
@@ -255,12 +254,11 @@ class Worker:
         metrics.RECORDS.inc(len(records))
         metrics.BYTES.inc(records.size)
         messages = fetched.messages(came_as, {r.record.offset for r in outcome.refused}) if outcome.refused else {}
-        for refused in outcome.refused:
-            at = refused.record.offset
-            told = intake.letter(refused, self._source, fold.partition, messages.get(at))
-            log.warning("%s/%d/%d: %.300s", self._source, fold.partition, at, told.error)
-            self._tell(DEAD_LETTERS, None, told, 0)
-            metrics.REFUSED.labels(told.reason).inc(told.count)
+        told = [intake.letter(r, self._source, fold.partition, messages.get(r.record.offset)) for r in outcome.refused]
+        intake.log_of(told)
+        for letter in told:
+            self._tell(DEAD_LETTERS, None, letter, 0)
+            metrics.REFUSED.labels(letter.reason).inc(letter.count)
         for change in outcome.changes:
             self._tell_finding(fold, change)
             metrics.FINDINGS.labels(str(change.holds).lower()).inc()
@@ -383,13 +381,6 @@ class Worker:
     def pause_s(self) -> float:
         """How long to wait before the next commit: longer with a large state, so that they take a tenth of the time."""
         return max(self.settings.commit_every, min(_COMMIT_SHARE * self.commit_cost_s, _LONGEST_PAUSE_S))
-
-
-def _piece(records: Records, at: int) -> Records:
-    """The records from number `at` on that are folded in one go: of a minute, and of some bytes."""
-    size = np.cumsum(records.end[at:] - records.at[at:] + 1)
-    over = (records.time[at:] > records.time[at] + _PIECE_MS) | (size - size[0] >= _PIECE_BYTES)
-    return records.part(at, at + int(over.argmax()) if over.any() else len(records))
 
 
 def _lives(fold: Fold, target: int) -> bool:
