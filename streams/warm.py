@@ -40,6 +40,7 @@ def warm() -> float:
     blocks.load(fold(), dict(blocks.dump(one, everything=True)))
     seeing.held(one)
     seeing.see(one, "a")
+    seeing.is_known(one, 0, 0)
     head = int(one.state.clock[state.HEAD])
     panes.sums(one.state.ring, 0, 0, 30, head)
     judge.normal(one.state, 0)

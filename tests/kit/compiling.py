@@ -52,7 +52,8 @@ def live() -> None:
     seeing.held(fold)
     seeing.see(fold, "t1")
     dict(blocks.dump(fold))
-    again = folding.fold(RULES[1:])
+    # A rule that looks at something else from now on, and held.
+    again = folding.fold([*RULES[1:], folding.rule(metric="m", operator=">", value=1000.0)])
     blocks.rebuild(fold, again)
     again.take([folding.tick(200, at + 10 * DAY_MS)])
     again.take([folding.record(201, at + 10 * DAY_MS, ("t1", at + 10 * DAY_MS, True, 1.0))])
