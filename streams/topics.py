@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from streams.kafka import client_options
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from streams.kafka import KafkaSettings
 
 _DAY_MS = 86_400_000
+_CLOCK = "message.timestamp.type"
+
+log = logging.getLogger("probestream.streams")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ def topic_config(topic: Topic) -> dict[str, str]:
         "max.message.bytes": str(topic.max_record_bytes),
         # Log append time: a producer's clock must not decide what retention deletes, and notify finds
         # the ledger entries of an alert by time.
-        "message.timestamp.type": "LogAppendTime",
+        _CLOCK: "LogAppendTime",
     }
     if topic.compacted:
         config["cleanup.policy"] = "compact" if topic.days is None else "compact,delete"
@@ -179,9 +184,28 @@ async def create_topics(kafka: KafkaSettings) -> list[str]:
                     f"topic {described['topic']} has {have} partitions and kafka.partitions asks for {want}: "
                     f"set kafka.partitions to {have}, or choose another kafka.prefix"
                 )
+        for name in await _by_producers_clocks(admin, present):
+            log.warning(
+                "topic %s has message.timestamp.type=CreateTime, so that one producer's wrong clock misleads all "
+                "who read it: set it to LogAppendTime with kafka-configs.sh --alter --entity-type topics "
+                "--entity-name %s --add-config message.timestamp.type=LogAppendTime",
+                name,
+                name,
+            )
         return [full_name(kafka, t) for t in missing]
     finally:
         await admin.close()
+
+
+async def _by_producers_clocks(admin: AIOKafkaAdminClient, names: list[str]) -> list[str]:
+    """Those of the topics whose records have their producers' times; none where we may not know."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name, {_CLOCK: ""}) for name in names]
+    found = []
+    for response in await admin.describe_configs(asked) if asked else []:
+        for error, _, _, name, entries in response.resources:
+            if not error and any(e[0] == _CLOCK and e[1] == "CreateTime" for e in entries):
+                found.append(name)
+    return found
 
 
 async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: list[str]) -> None:
