@@ -2,7 +2,7 @@
 
 aiokafka makes an object of every batch and of every record, and either takes longer than a sample takes us. Here a
 fetch is left as it came: its batches are checked, decompressed where they must be, and what a transaction broke off is
-left out; the records in them are found by `streams/kernel/batches.py`.
+left out where the consumer reads committed records only; the records in them are found by `streams/kernel/batches.py`.
 """
 
 from __future__ import annotations
