@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import time
 
 import numpy as np
@@ -15,6 +18,7 @@ from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 
+CHILD = "--child"  # ends with the process that started it
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
@@ -57,5 +61,13 @@ def _fetch_nothing() -> None:
     batches.read(data, none, batches.places(none))
 
 
+def _end_with_parent() -> None:
+    """End as soon as nobody holds the other end of what we read: whoever started us has gone."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    if CHILD in sys.argv:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     print(f"compiled in {warm():.1f} s")  # noqa: T201 - a command

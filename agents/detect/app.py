@@ -14,7 +14,7 @@ from agents.detect.worker import Worker
 from agents.watchdog import watch
 from streams.app import make_app, raw_topic, serve
 from streams.topics import SAMPLES, full_name
-from streams.warm import warm
+from streams.warming import get_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,9 @@ async def run(
     app.on_partitions_revoked.connect(on_revoked, weak=False)
 
     # Compiling takes seconds at the very first start: not while partitions are ours and wait.
-    took = await asyncio.to_thread(warm)
+    took = await get_ready(stop)
+    if took is None:
+        return
     log.info("compiled code is ready after %.1f s", took)
     # What is there by now stays: looking through all of it for garbage, time and again, would keep samples waiting.
     gc.collect()
