@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
 
 from schemas import SampleBatch, encode
@@ -14,12 +19,20 @@ from streams import blocks, seeing
 from streams.admission import Admission
 from streams.fold import Fold
 from streams.kernel import batches, judge, panes, state
+from streams.kernel.jit import ByText
 from streams.records import Record
 from streams.rules import Rule
 from streams.rules.compile import compile_rules
 
 CHILD = "--child"  # ends with the process that started it
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+
+
+def mark() -> Path:
+    """A file that is there once everything is compiled, for this text, Python and kind of processor."""
+    config: Any = numba.config  # its entries are made as it is read, so that no stub has them
+    folder = Path(config.CACHE_DIR) / ByText.get_suitable_cache_subpath("")
+    return folder / f"complete-{sys.implementation.cache_tag}-{platform.machine()}"
 
 
 def warm() -> float:
@@ -49,6 +62,9 @@ def warm() -> float:
     panes.sums(one.state.ring, 0, 0, 30, head)
     judge.normal(one.state, 0)
     one.take([Record(1, 10 * _DAY_MS, b"")])  # so much later that a target is forgotten
+    with contextlib.suppress(OSError):  # nowhere to write: the next start compiles again
+        mark().parent.mkdir(parents=True, exist_ok=True)
+        mark().touch()
     return time.perf_counter() - began
 
 

@@ -5,24 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numba
 
-from streams.kernel.jit import ByText
-from streams.warm import CHILD, warm
+from streams.warm import CHILD, mark, warm
 
 _config: Any = numba.config
-
-
-def _mark() -> Path:
-    """A file that is there once everything is compiled, for this text, Python and kind of processor."""
-    folder = Path(_config.CACHE_DIR) / ByText.get_suitable_cache_subpath("")
-    return folder / f"complete-{sys.implementation.cache_tag}-{platform.machine()}"
 
 
 async def get_ready(stop: asyncio.Event) -> float | None:
@@ -31,15 +22,12 @@ async def get_ready(stop: asyncio.Event) -> float | None:
     Compiling takes up to a minute at the first start of an installation, and can be broken off by nobody: so a process
     of its own does it, which is ended with us.
     """
-    began, mark = time.perf_counter(), _mark()
-    if not mark.exists():
+    began = time.perf_counter()
+    if not mark().exists():
         await _compile(stop)
     if stop.is_set():
         return None
     await asyncio.to_thread(warm)
-    with contextlib.suppress(OSError):  # nowhere to write: the next start compiles again
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
     return time.perf_counter() - began
 
 

@@ -7,7 +7,7 @@ import asyncio
 import psutil
 import pytest
 
-from streams import warming
+from streams import warm, warming
 from tests.kit.role import until
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
@@ -28,13 +28,12 @@ async def test_stop_ends_what_compiles(tmp_path, monkeypatch):
     stop.set()
     assert await ready is None
     assert not compiling()
-    assert not warming._mark().exists()
+    assert not warm.mark().exists()
 
 
 async def test_what_was_compiled_is_loaded_here():
-    """Once all is compiled no process is started for it, and that it is so is noted."""
-    warming._mark().parent.mkdir(parents=True, exist_ok=True)
-    warming._mark().touch()
+    """Once all is compiled, which is noted, no process is started for it."""
+    assert warm.mark().exists()
     ready = asyncio.create_task(warming.get_ready(asyncio.Event()))
     while not ready.done():
         assert not compiling()
