@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
-from probestream.cli.common import CONFIG_NAME, DEFAULT_CONFIG, JsonOption, UsageProblem, config_path
+from probestream.cli.common import CONFIG_NAME, DEFAULT_CONFIG, ConfigOption, JsonOption, UsageProblem, config_path
 
 
 def check(
-    config: Annotated[
+    file: Annotated[
         Path | None,
         typer.Argument(help=f"The file; without it ./{CONFIG_NAME}, or the built-in default.", show_default=False),
     ] = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a configuration file: exit code 0 if it is good, 2 with every problem and its place if not."""
@@ -25,6 +26,7 @@ def check(
     from probestream.config import ConfigError, load  # noqa: PLC0415
     from streams.rules.expand import written_name  # noqa: PLC0415
 
+    config = file or config  # as every other command takes it, too
     path = config_path(config)
     shown = config if config is not None else path
     try:

@@ -44,6 +44,7 @@ def test_check_says_good_or_every_problem(tmp_path):
     good.write_text("targets: [{name: a, push: {}}]\n")
     bad.write_text("gateway: {port: x}\nkafka: {partitions: 0}\n")
     assert cli("check", str(good)).stdout == f"{good} is good: 1 target, 0 rules, 0 receivers\n"
+    assert cli("check", "--config", str(good)).stdout == cli("check", str(good)).stdout
     done = cli("check", str(bad))
     assert done.returncode == 2
     assert f"{bad}:1:11: gateway.port:" in done.stderr
