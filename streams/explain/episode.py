@@ -168,7 +168,11 @@ class Episode:
         if told.failed:
             failed = "; ".join(told.failed)
             return False, f"Nobody was told about {target}, though it was to be at {when} {why}: {failed}"
-        missing = "an attempt is under way" if self.steps else "no attempt at it is on record: does notify run?"
+        missing = (
+            "an attempt is under way"
+            if self.steps
+            else "no attempt at it is on record: its receivers have no channel, or notify does not run"
+        )
         return False, f"{target} was to be told at {when} {why}; {missing}"
 
 
