@@ -98,7 +98,7 @@ def add_delete(
 def add_history(app: typer.Typer, what: Kind) -> None:
     """Give a group the command that shows the versions of a record."""
 
-    @app.command("history", help=f"Show who changed a {what.noun}, when, from what to what.")
+    @app.command("history", help=f"Show who changed one {what.noun}, when, from what to what.")
     def history(
         name: Annotated[str, typer.Argument(help=f"The {what.noun}'s name.")] = what.single or ...,  # type: ignore[assignment]
         config: ConfigOption = None,
@@ -117,7 +117,7 @@ def add_history(app: typer.Typer, what: Kind) -> None:
 def add_rollback(app: typer.Typer, what: Kind) -> None:
     """Give a group the command that goes back to an earlier version of a record."""
 
-    @app.command("rollback", help=f"Make an earlier version of a {what.noun} the latest once more.")
+    @app.command("rollback", help=f"Make an earlier version of one {what.noun} the latest once more.")
     def rollback(
         name: Annotated[str, typer.Argument(help=f"The {what.noun}'s name.")],
         version: Annotated[int, typer.Argument(min=1, help="The version to go back to.")],

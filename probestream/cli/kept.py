@@ -26,7 +26,7 @@ def _group(what: Kind, about: str) -> typer.Typer:
         file = {**declared_of(session.config), "target": {t.name: face_of(t) for t in session.config.targets}}
         return found.laid_over(what.kind, file[what.kind])
 
-    @app.command("list", help=f"List what is in force of {what.noun}: the file's, overlaid by what was changed.")
+    @app.command("list", help=f"List each {what.noun} in force: the file's, overlaid by what was changed.")
     def listing(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
         async def work(session: Session) -> list[dict[str, Any]]:
             found = await session.client.refresh()
@@ -47,8 +47,8 @@ def _group(what: Kind, about: str) -> typer.Typer:
         cells = [(r["id"], str(r["version"] or "-"), r["by"], json.dumps(r["body"], ensure_ascii=False)) for r in rows]
         show_table((what.noun, "version", "by", "body"), cells, whole=(what.noun,))
 
-    add_set(app, what, f"Make or replace a {what.noun}; it is in force everywhere within two seconds.")
-    add_delete(app, what, f"Take a {what.noun} out, also one of the file.", in_force)
+    add_set(app, what, f"Make or replace one {what.noun}; it is in force everywhere within two seconds.")
+    add_delete(app, what, f"Take one {what.noun} out, also of the file's.", in_force)
     add_history(app, what)
     add_rollback(app, what)
     return app
@@ -61,5 +61,5 @@ preferences = _group(
 targets = _group(Kind("target", "target"), "Targets: labels, interval, what they depend on; and new ones.")
 inhibitions = _group(Kind("inhibit_rule", "inhibition"), "Which alerts keep which others quiet.")
 dependencies = _group(
-    Kind("dependencies", "settings", single="all"), "How alerts of targets with depends_on are treated."
+    Kind("dependencies", "dependency setting", single="all"), "How alerts of targets with depends_on are treated."
 )
