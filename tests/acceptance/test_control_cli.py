@@ -121,5 +121,5 @@ async def test_preferences_targets_inhibitions_and_dependencies(cli):
     assert "no target is named 'x'; there are: db, new, shop" in await cli("targets", "delete", "x", code=1)
     await cli("targets", "delete", "new")
     assert [r["id"] for r in json.loads(await cli("targets", "list", "--json"))] == ["db", "shop"]
-    assert "settings all set" in await cli("dependencies", "set", "-", given="{hold: 3s}")
-    assert "settings all taken out" in await cli("dependencies", "delete")
+    assert "dependency setting all set" in await cli("dependencies", "set", "-", given="{hold: 3s}")
+    assert "dependency setting all taken out" in await cli("dependencies", "delete")
