@@ -24,7 +24,7 @@ from streams.dependencies import Dependencies
 from streams.kafka import producer_options
 from streams.partition import partition_of
 from streams.suppression import Suppressions
-from streams.topics import ALERTS, SAMPLES, full_name
+from streams.topics import ALERTS, FINDINGS, SAMPLES, full_name
 from streams.units import now_ms
 from tests.kit.reader import reading
 from tests.kit.role import running
@@ -83,7 +83,7 @@ async def lived(kafka, config=None):
     alert = {"settings": config.alert, "targets": config.targets, "rules": config.rules}
     try:
         async with (
-            reading(kafka, ALERTS) as seen,
+            reading(kafka, ALERTS, FINDINGS) as seen,
             running(detect_app.run, kafka=kafka, **detect),
             running(alert_app.run, kafka=kafka, suppressions=suppressions, **alert),
         ):
