@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.kit.role import until
+from tests.kit.role import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ class RoleProcess:
 
     async def ready(self) -> None:
         await until(
-            lambda: self._ready.exists() or self.process.returncode is not None, 45, f"{self.role} is not ready"
+            lambda: self._ready.exists() or self.process.returncode is not None, why=f"{self.role} is not ready"
         )
         assert self.process.returncode is None, self.log.read_text()[-4000:]
 
@@ -67,7 +67,7 @@ class RoleProcess:
         if self.process.returncode is None:
             self.process.terminate()
             try:
-                await asyncio.wait_for(self.process.wait(), 10)
+                await asyncio.wait_for(self.process.wait(), PATIENCE_S)
             except TimeoutError:
                 await self.kill()
                 raise AssertionError(f"{self.role} did not stop:\n{self.log.read_text()[-4000:]}") from None
@@ -93,7 +93,7 @@ class Child:
         self.environment: dict[str, str] = {}
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, timeout: float = 40.0) -> None:
+    async def start(self, timeout: float = PATIENCE_S) -> None:
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", self.module), env={**os.environ, **self.environment},
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -117,7 +117,7 @@ class Child:
     async def gone(self) -> int:
         """Wait until it is no more; the exit code."""
         assert self.process is not None
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
 
     async def __aenter__(self) -> Self:
         await self.start()

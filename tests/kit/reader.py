@@ -12,7 +12,7 @@ from schemas import Record
 from schemas.codec import decode_any
 from streams.kafka import KafkaSettings, consumer_options
 from streams.topics import Topic, full_name, partitions
-from tests.kit.role import until
+from tests.kit.role import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,10 +27,12 @@ class Reader:
     def __getitem__(self, topic: Topic) -> list:
         return self.records.setdefault(topic.name, [])
 
-    async def wait(self, topic: Topic, enough: int | Callable[[list], bool], timeout: float = 20.0) -> list:
+    async def wait(self, topic: Topic, enough: int | Callable[[list], bool], timeout: float = PATIENCE_S) -> list:
         """The topic's records as soon as there are `enough`."""
         good = (lambda got: len(got) >= enough) if isinstance(enough, int) else enough
-        await until(lambda: good(self[topic]), timeout, f"{topic.name} has {len(self[topic])}, last {self[topic][-3:]}")
+        await until(
+            lambda: good(self[topic]), timeout, lambda: f"{topic.name} has {len(self[topic])}, last {self[topic][-3:]}"
+        )
         return self[topic]
 
 

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+# What goes well is over at once, and no deadline is a promise of the product: on a machine that has much else to do,
+# any process may stand still for seconds, and one after the other.
+PATIENCE_S = 60.0
+
 
 @asynccontextmanager
 async def running(run: Callable[..., Awaitable[None]], **arguments: Any) -> AsyncIterator[asyncio.Event]:
@@ -17,18 +21,18 @@ async def running(run: Callable[..., Awaitable[None]], **arguments: Any) -> Asyn
     task = asyncio.ensure_future(run(**arguments, stop=stop, ready=ready.set))
     waiting = asyncio.ensure_future(ready.wait())
     try:
-        await asyncio.wait({task, waiting}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, waiting}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
-        assert ready.is_set(), "not ready within 30 s"
+        assert ready.is_set(), f"not ready within {PATIENCE_S:.0f} s"
         yield stop
     finally:
         waiting.cancel()
         stop.set()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE_S)
 
 
-async def until(condition: Callable[[], Any], timeout: float = 15.0, why: str = "") -> Any:
+async def until(condition: Callable[[], Any], timeout: float = PATIENCE_S, why: str | Callable[[], str] = "") -> Any:
     """What `condition` returns, or awaits to, as soon as that is true; an assertion error after `timeout`."""
     deadline = asyncio.get_running_loop().time() + timeout
     while True:
@@ -37,5 +41,6 @@ async def until(condition: Callable[[], Any], timeout: float = 15.0, why: str = 
             value = await value
         if value:
             return value
-        assert asyncio.get_running_loop().time() < deadline, why or "the condition did not come true"
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError((why() if callable(why) else why) or "the condition did not come true")
         await asyncio.sleep(0.05)
