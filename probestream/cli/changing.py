@@ -116,9 +116,9 @@ def add_history(app: typer.Typer, what: Kind) -> None:
 
 def add_rollback(app: typer.Typer, what: Kind) -> None:
     """Give a group the command that goes back to an earlier version of a record."""
+    promise = f"Make an earlier version of one {what.noun} the latest once more."
 
-    @app.command("rollback", help=f"Make an earlier version of one {what.noun} the latest once more.")
-    def rollback(
+    def roll_back(
         name: Annotated[str, typer.Argument(help=f"The {what.noun}'s name.")],
         version: Annotated[int, typer.Argument(min=1, help="The version to go back to.")],
         expected: ExpectedOption = None,
@@ -132,3 +132,28 @@ def add_rollback(app: typer.Typer, what: Kind) -> None:
             tell(accepted(done), f"{what.noun} {name} is as in version {version}", as_json)
 
         run(config, data, work)
+
+    def roll_back_the_one(
+        context: typer.Context,
+        version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to go back to.")],
+        expected: ExpectedOption = None,
+        actor: ActorOption = "",
+        config: ConfigOption = None,
+        data: DataOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        number = _version_of([version, *context.args], what.single)
+        roll_back(what.single, number, expected, actor, config, data, as_json)
+
+    if what.single:
+        app.command("rollback", help=promise, context_settings={"allow_extra_args": True})(roll_back_the_one)
+    else:
+        app.command("rollback", help=promise)(roll_back)
+
+
+def _version_of(words: list[str], single: str) -> int:
+    """The number in ``3``, and in ``all 3`` where `single`, the only id there is, is ``all``."""
+    number = words[-1]
+    if words[:-1] not in ([], [single]) or not number.isdecimal() or int(number) < 1:
+        raise typer.BadParameter("a version is a number from 1", param_hint="VERSION")
+    return int(number)

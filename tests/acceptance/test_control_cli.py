@@ -122,4 +122,9 @@ async def test_preferences_targets_inhibitions_and_dependencies(cli):
     await cli("targets", "delete", "new")
     assert [r["id"] for r in json.loads(await cli("targets", "list", "--json"))] == ["db", "shop"]
     assert "dependency setting all set" in await cli("dependencies", "set", "-", given="{hold: 3s}")
+    assert "dependency setting all set (version 2)" in await cli("dependencies", "set", "-", given="{hold: 9s}")
+    assert "all is as in version 1 (version 3)" in await cli("dependencies", "rollback", "1")
+    assert "all is as in version 2 (version 4)" in await cli("dependencies", "rollback", "all", "2")
+    for wrong in (("none", "1"), ("all",), ("0",)):
+        assert "a version is a number from 1" in await cli("dependencies", "rollback", *wrong, code=2)
     assert "dependency setting all taken out" in await cli("dependencies", "delete")
