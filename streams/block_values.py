@@ -123,10 +123,12 @@ def latest(fold: Fold, span: slice) -> bytes:
     series, tables = fold.state.series, _tables(fold.state)
     rows = np.arange(span.start, span.stop)
     own = _own(fold.state, span)
+    held = np.flatnonzero(fold.state.targets.holds[own].any(axis=0)).tolist()
     meta = orjson.dumps(
         {
             "rules": fold.conditions.names,
             "conditions": [list(fold.schedules.conditions_of(r)) for r in range(len(fold.conditions.names))],
+            "asks": [(r, fold.marks[r]) for r in held],
             "widths": [fold.state.series.num.shape[1], *(t.shape[1] for t in tables)],
             "layout": fold.state.layout.tolist(),
         }
@@ -146,8 +148,11 @@ def _own(held: state.State, span: slice) -> NDArray[np.int64]:
     return own
 
 
-def load_latest(fold: Fold, block: int, value: memoryview) -> None:
-    """Put back what `latest` gave; rules that are no more are left out, and so is what they alone kept."""
+def load_latest(fold: Fold, block: int, value: memoryview) -> list[tuple[int, int]]:
+    """Put back what `latest` gave; rules that are no more are left out, and so is what they alone kept.
+
+    What it gives is each target and rule that holds there and was judged by something else than what the rule asks now.
+    """
     held = fold.state
     rows, own_count, length = _COUNTS.unpack_from(value)
     meta = orjson.loads(value[_COUNTS.size : _COUNTS.size + length])
@@ -169,6 +174,11 @@ def load_latest(fold: Fold, block: int, value: memoryview) -> None:
     targets.num[own], targets.flag[own] = found[0].view("<f8"), found[1]
     targets.seen[own] = found[2].view("<u8").reshape(own_count, *targets.seen.shape[1:])
     _load_rules(fold, own, meta, found[3], found[4])
+    now = {name: r for r, name in enumerate(fold.conditions.names)}
+    # What an earlier program stored has no marks: it is taken for judged by what the rules ask now.
+    asked = [(now[meta["rules"][r]], mark) for r, mark in meta.get("asks", ()) if meta["rules"][r] in now]
+    edited = [r for r, mark in asked if mark != fold.marks[r]]
+    return [(t, r) for r in edited for t in own[targets.holds[own, r] != state.FALSE].tolist()]
 
 
 def _columns(data: Bytes, at: int, rows: int, width: int) -> tuple[Bytes, int]:

@@ -122,8 +122,10 @@ def _hour_slot(hour: int) -> int:
 def load(fold: Fold, entries: Mapping[bytes, bytes]) -> None:
     """Fill the empty `fold` from the entries of its partition; others are passed over.
 
-    Raises StateError on what this version cannot read: OldStateError where an earlier one wrote it, and TornStateError
-    where the entries are not of one commit.
+    What held goes on, and is judged by the rule as it is now with the next sample. Where the rule looks at something
+    else now, of which nothing is known, there may be no such sample ever: there it has ceased, as `let_go` of the fold
+    says. Raises StateError on what this version cannot read: OldStateError where an earlier one wrote it, and
+    TornStateError where the entries are not of one commit.
     """
     try:
         kinds, highest = _sorted(fold.partition, entries)
@@ -153,23 +155,19 @@ def _fill(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], highest: int
         fold.state.clock[cell] = meta[name]
     rows = 1 + max((block * BLOCK + len(orjson.loads(v)) - 1 for (block, _), v in kinds[NAMES].items()), default=-1)
     fold.reserve(rows, rows)
-    _fill_rows(fold, kinds, rows)
+    edited = _fill_rows(fold, kinds, rows)
     if fold.quantiles:
         _load_sketches(fold, kinds[SKETCH], rows)
         fold.state = fold.state._replace(sketch=fold.sketches.arena)
     fold.state.clock[state.STORED] = fold.state.clock[state.HEAD]
     fold.loaded()
+    _let_go(fold, edited)
 
 
 def rebuild(old: Fold, fresh: Fold) -> None:
-    """Fill the empty `fresh`, which may have other rules, from `old`; all of it is stored anew by the next commit.
-
-    What held goes on, and is judged by the rule as it is now with the next sample. Where the rule looks at something
-    else now, of which nothing is known, there may be no such sample ever: there it has ceased.
-    """
+    """Fill the empty `fresh`, which may have other rules, from `old`; all of it is stored anew by the next commit."""
     untold = old.state.dirty.unrolled.copy()
     load(fresh, dict(dump(old, everything=True)))
-    _let_go(old, fresh)
     dirty = fresh.state.dirty
     for part in (dirty.names, dirty.latest, dirty.slot, dirty.season):
         part[:] = 1
@@ -178,14 +176,16 @@ def rebuild(old: Fold, fresh: Fold) -> None:
     fresh.dirty_text, fresh.told_long = set(fresh.text), set(old.told_long)
 
 
-def _let_go(old: Fold, fresh: Fold) -> None:
+def _let_go(fold: Fold, edited: list[tuple[int, int]]) -> None:
     """Hold no more what held by a rule that looks at something else now, where nothing is known of that."""
-    asked = {name: old.conditions.asks(r) for r, name in enumerate(old.conditions.names)}
-    for rule, name in enumerate(fresh.conditions.names):
-        if asked.get(name, now := fresh.conditions.asks(rule)) != now:
-            holds = fresh.state.targets.holds[:, rule]
-            holds[[t for t in np.flatnonzero(holds).tolist() if not seeing.is_known(fresh, t, rule)]] = state.FALSE
-    fresh.loaded()
+    fold.let_go = [(target, rule) for target, rule in edited if not seeing.is_known(fold, target, rule)]
+    for target, rule in fold.let_go:
+        fold.state.targets.holds[target, rule] = state.FALSE
+        # Nor was any of its conditions met before: that was another one.
+        fold.state.targets.truth[target, fold.schedules.conditions_of(rule)] = state.UNSURE
+        fold.state.dirty.latest[_block_of(fold, target)] = 1
+    if fold.let_go:
+        fold.loaded()
 
 
 def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict[tuple[int, int], Any]], int]:
@@ -205,18 +205,19 @@ def _sorted(wanted: int, entries: Mapping[bytes, bytes]) -> tuple[dict[int, dict
     return kinds, highest
 
 
-def _fill_rows(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], rows: int) -> None:
+def _fill_rows(fold: Fold, kinds: dict[int, dict[tuple[int, int], Any]], rows: int) -> list[tuple[int, int]]:
+    """The rows and their targets; what `values.load_latest` gives of all blocks."""
     for (block, _), value in sorted(kinds[NAMES].items()):
         values.load_names(fold, block, orjson.loads(value))
     fold.state.clock[state.ROWS] = rows
-    for (block, _), value in kinds[LATEST].items():
-        values.load_latest(fold, block, value)
+    edited = [cell for (block, _), value in kinds[LATEST].items() for cell in values.load_latest(fold, block, value)]
     for value in kinds[TEXT].values():
         _load_texts(fold, value)
     for (block, slot), value in kinds[PANE].items():
         values.load_pane(fold.state, block, slot, value)
     for (block, hour), value in kinds[SEASON].items():
         values.load_season(fold.state, block, hour, value)
+    return edited
 
 
 def _load_sketches(fold: Fold, entries: Mapping[tuple[int, int], memoryview], rows: int) -> None:

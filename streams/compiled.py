@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +57,10 @@ class Conditions:
             else t
             for t in self.tokens[self.start[rule] : self.start[rule + 1]].tolist()
         )
+
+    def marks(self) -> list[int]:
+        """By rule a number for what it `asks`: of two rules that differ in it, something else is asked."""
+        return [zlib.crc32(repr(self.asks(r)).encode()) for r in range(len(self.names))]
 
     def timed(self) -> NDArray[np.bool_]:
         """By rule: whether it may change though no sample comes."""

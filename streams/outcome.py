@@ -9,6 +9,8 @@ from streams.records import Record
 
 LAST_SAMPLE = 2**31 - 1
 """In place of a sample's number: after all samples of its record."""
+TOLD_AGAIN = LAST_SAMPLE - 1
+"""The same of what holds and is told once more: what an edit makes cease at that record comes after it, and is news."""
 
 
 @dataclass(slots=True)

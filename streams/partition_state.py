@@ -68,6 +68,10 @@ class Partition:
         self.told_long: set[tuple[int, int]] = set()  # panes of 5 min that were told as rollups: block and start
         self.memory = Memory()
         self.expected: set[str] = set()
+        self.marks = conditions.marks()
+        self.let_go: list[
+            tuple[int, int]
+        ] = []  # target and rule of what held as it was stored, and ceased as it was read
         self.schedules = Schedules(conditions)
         self._sets = RuleSets(rules)
         self._tables: Rules | None = None

@@ -15,24 +15,33 @@ if TYPE_CHECKING:
 
 def held(of: Partition, *, verifying: bool = False) -> list[Change]:
     """Every rule that holds, target by target, with what it sees now; also those whose end is being verified."""
-    found: list[Change] = []
-    tables = of.rules_table()
     live = of.state.targets.flag[: int(of.state.clock[state.TARGETS]), state.LIVE] == 1
     holds = of.state.targets.holds[: len(live)]
     wanted = holds != state.FALSE if verifying else holds == state.TRUE
-    for target in np.flatnonzero(live & wanted.any(axis=1)).tolist():
-        row = int(of.state.targets.place[target, state.MAIN])
-        time = float(of.state.series.num[row, state.TIME])
-        for rule in np.flatnonzero(wanted[target]).tolist():
-            seen = []
-            for c in of.schedules.conditions_of(rule):
-                at = int(of.state.targets.row_of[target, of.conditions.metric[c]])
-                value, count = judge.value_of(of.state, tables, c, target, at)
-                seen.append((float(value), float(count), int(of.state.targets.truth[target, c])))
-            base, z = float(judge.normal(of.state, row)), float(of.state.series.num[row, state.Z])
-            still, text = bool(holds[target, rule] == state.TRUE), of.text.get(target, ("", ""))
-            found.append(Change(rule, target, still, of.offset, time, base, z, seen, text, sample=LAST_SAMPLE))
-    return found
+    return [
+        _as_seen(of, target, rule, holds=bool(holds[target, rule] == state.TRUE))
+        for target in np.flatnonzero(live & wanted.any(axis=1)).tolist()
+        for rule in np.flatnonzero(wanted[target]).tolist()
+    ]
+
+
+def let_go(of: Partition) -> list[Change]:
+    """What held as it was stored and ceased as it was read: the rule was edited meanwhile, to ask what is unknown."""
+    return [_as_seen(of, target, rule, holds=False) for target, rule in of.let_go]
+
+
+def _as_seen(of: Partition, target: int, rule: int, *, holds: bool) -> Change:
+    """That a rule holds for a target, or does not, with what it sees of it now."""
+    tables, row = of.rules_table(), int(of.state.targets.place[target, state.MAIN])
+    seen = []
+    for c in of.schedules.conditions_of(rule):
+        value, count = judge.value_of(
+            of.state, tables, c, target, int(of.state.targets.row_of[target, of.conditions.metric[c]])
+        )
+        seen.append((float(value), float(count), int(of.state.targets.truth[target, c])))
+    time, z = float(of.state.series.num[row, state.TIME]), float(of.state.series.num[row, state.Z])
+    base, text = float(judge.normal(of.state, row)), of.text.get(target, ("", ""))
+    return Change(rule, target, holds, of.offset, time, base, z, seen, text, sample=LAST_SAMPLE)
 
 
 def see(of: Partition, name: str) -> list[Seen] | None:

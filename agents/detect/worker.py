@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,10 +33,11 @@ from streams.fold import Fold
 from streams.groups import finding_key
 from streams.kafka import KafkaSettings, close, producer_options
 from streams.kernel import state
+from streams.outcome import TOLD_AGAIN
 from streams.partition import partition_of
 from streams.partition_state import Limits
 from streams.rules.compile import compile_rules
-from streams.seeing import held
+from streams.seeing import held, let_go
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
 
@@ -171,6 +173,9 @@ class Worker:
             self.folds = metrics.PROGRESS.folds = folds
             self._assignment += 1
             self._stored = {p: f.offset for p, f in folds.items()}
+            for fold in folds.values():
+                for change in let_go(fold):
+                    self._tell_finding(fold, change)
         crash.here("detect.restored.loaded")
         log.info("state restored: %s", {p: (f.offset, f.targets) for p, f in sorted(folds.items())})
         return positions
@@ -296,7 +301,7 @@ class Worker:
                         and fold.state.targets.holds[change.target, change.rule] == state.TRUE
                     )
                     if still and self._known(fold.name_of(change.target)):
-                        self._tell_finding(fold, change)
+                        self._tell_finding(fold, replace(change, sample=TOLD_AGAIN))
                 await self._pause()
 
     async def tick(self) -> None:

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from agents.alert.app import run as alert
+from agents.alert.settings import AlertSettings
 from agents.detect.app import run
 from agents.detect.settings import DetectSettings
 from agents.probe.settings import Target
@@ -13,9 +15,9 @@ from streams.control_checks import Checks
 from streams.control_client import ControlClient
 from streams.partition import partition_of
 from streams.rules import Rule
-from streams.topics import FINDINGS
+from streams.topics import ALERTS, FINDINGS
 from tests.kit.reader import reading
-from tests.kit.role import running
+from tests.kit.role import running, until
 from tests.kit.samples import Feed
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -35,8 +37,8 @@ async def client(kafka):
     await client.close()
 
 
-def detect(kafka):
-    return running(run, kafka=kafka, settings=DetectSettings(), targets=TARGETS, rules=(SLOW,))
+def detect(kafka, *rules):
+    return running(run, kafka=kafka, settings=DetectSettings(), targets=TARGETS, rules=rules or (SLOW,))
 
 
 async def test_rule_from_the_control_topic_is_judged_with_what_was_counted_before(kafka, feed, client):
@@ -97,3 +99,40 @@ async def test_a_rule_edited_to_look_at_what_nobody_sends_has_ceased(kafka, feed
         await client.change("rule", "slow", {"name": "slow", "metric": "queue.depth", "value": 100}, 0, "ann")
         found = await seen.wait(FINDINGS, 2)
         assert [(f.target, f.rule, f.holds) for f in found] == [("db", "slow", True), ("db", "slow", False)]
+
+
+async def test_a_rule_edited_in_the_file_while_nothing_ran_ends_as_if_it_had_run(kafka, feed):
+    """Started with a rule that looks at what nobody sends, detection tells once that it has ceased, and the alert
+    resolves; a rule that still looks at samples goes on, and both are so after another start."""
+    other = Rule(name="other", metric="latency", operator=">", value=100)
+    edited = Rule(name="slow", metric="queue.depth", operator=">", value=100)
+    async with reading(kafka, FINDINGS, ALERTS) as seen:
+        async with detect(kafka, SLOW, other), alerting(kafka, SLOW, other):
+            await feed.samples("db", True, latency=500.0)
+            await until(lambda: said(seen, "slow") == said(seen, "other") == [True])
+            await until(lambda: became(seen, "slow") == [("firing", "held_at_once")])
+        async with detect(kafka, edited, other.model_copy(update={"value": 200.0})), alerting(kafka, edited, other):
+            await until(lambda: said(seen, "slow") == [True, False])
+            ended = next(f for f in seen[FINDINGS] if not f.holds)
+            assert (ended.metric, ended.conditions[0]["holds"]) == ("queue.depth", None)
+            await until(lambda: became(seen, "slow") == [("firing", "held_at_once"), ("resolved", "rule_ceased")])
+            # What follows is stored, and with it what ceased.
+            await feed.samples("api", True, latency=500.0)
+            await until(lambda: any(f.target == "api" for f in seen[FINDINGS]))
+        async with detect(kafka, edited, other):
+            await feed.samples("db", True, latency=50.0)
+            await until(lambda: said(seen, "other")[-1] is False)
+    assert said(seen, "slow") == [True, False]
+    assert became(seen, "other") == [("firing", "held_at_once")]
+
+
+def alerting(kafka, *rules):
+    return running(alert, kafka=kafka, settings=AlertSettings(tick=0.05), targets=TARGETS, rules=rules)
+
+
+def said(seen, rule):
+    return [f.holds for f in seen[FINDINGS] if (f.target, f.rule) == ("db", rule)]
+
+
+def became(seen, rule):
+    return [(a.state, a.reason) for a in seen[ALERTS] if (a.target, a.rule) == ("db", rule)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from streams import blocks
@@ -9,7 +11,7 @@ from streams.admission import Declared
 from streams.findings import ceased
 from streams.kernel import state
 from streams.rules import Rule
-from streams.seeing import held
+from streams.seeing import held, let_go
 from tests.kit.folding import SETS, START, Log, fold, record, rule, tick, told
 from tests.unit.streams.test_blocks import records_of
 
@@ -160,3 +162,49 @@ def test_what_a_rule_does_not_look_at_any_more_does_not_keep_it_up(edited, goes_
     assert len(held(fresh)) == goes_on
     assert fresh.state.targets.place[0, state.CRITICALS] == 0  # none of these is critical, and neither is any left
     assert fresh.state.dirty.names.all()  # all of it is stored anew
+
+
+@pytest.mark.parametrize("verified", [0, 3])
+def test_what_was_edited_while_nothing_ran_ends_as_if_it_had_run(verified):
+    """Read under a rule that asks for what is not known, what held has ceased, once: what is stored next says so."""
+    log = Log()
+    wanted = {"resolve": {"samples": verified}} if verified else {}
+    before = rule("r", "latency", ">", 90.0, severity="critical", **wanted)
+    old = fold([before, rule("other", "latency", ">", 90.0)])
+    log(("t", True, 100.0), ("u", True, 10.0), metrics={"cpu": [80, 80]})
+    if verified:
+        log(("t", True, 10.0))  # it is being verified that it has ceased
+    old.take(log.records)
+    stored = dict(blocks.dump(old))
+    fresh = fold(
+        [rule("r", "queue.depth", ">", 90.0, severity="critical", **wanted), rule("other", "latency", ">", 9.0)]
+    )
+    blocks.load(fresh, stored)
+    assert [(fresh.name_of(c.target), fresh.rules[c.rule].name, c.holds) for c in let_go(fresh)] == [("t", "r", False)]
+    assert "r" not in holding(fresh)
+    assert fresh.state.targets.place[0, state.CRITICALS] == 0
+    again = fold(fresh.rules)
+    blocks.load(again, stored | dict(blocks.dump(fresh)))
+    assert not let_go(again)
+    assert holding(again) == holding(fresh)
+    same = fold(old.rules)
+    blocks.load(same, stored)
+    assert not let_go(same)
+    assert (holding(same), len(held(same, verifying=True))) == (holding(old), len(held(old, verifying=True)))
+
+
+def test_what_an_earlier_program_stored_holds_on():
+    """Entries that do not say what was asked are those of a program that did not write it: nothing of theirs ends."""
+    one = fold([rule("r", "latency", ">", 90.0)])
+    one.take([record(0, START, ("t", START, True, 100.0))])
+    marked = dict(blocks.dump(one))
+    entries = {key: re.sub(rb'"asks":\[\[0,\d+\]\],', _as_long, value) for key, value in marked.items()}
+    assert entries != marked
+    again = fold([rule("r", "queue.depth", ">", 90.0)])
+    blocks.load(again, entries)
+    assert holding(again) == {"r"}
+
+
+def _as_long(found):
+    """The place of `asks`, which is read by its length, with a word that nobody looks for."""
+    return b'"x":"' + b"-" * (len(found[0]) - 7) + b'",'
