@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from streams.suppression import Suppressions
 
 _INFORMED_WITHIN_S = 110.0
-_KNOWN_WITHIN_S = 5.0
+_KNOWN_WITHIN_S = 10.0
+_NEWS_MS = 60_000.0
 
 
 class Worker(Engine):
@@ -164,12 +165,16 @@ class Worker(Engine):
             self.take_finding(finding, message.offset, message.timestamp * 1000.0)
 
     async def _know_rule(self, message: Any) -> None:
-        """Wait for a rule that detect has heard of earlier than this process; for one that never comes, once."""
+        """Wait for a rule that detect has heard of earlier than this process; for one that never comes, once.
+
+        From when the finding came, not from when it was written: a process that stood still has both to read, and not
+        in their order. What a backlog is about was heard of at the start.
+        """
         name = self.intake.rule_of(message)
-        late = _KNOWN_WITHIN_S - (now_ms() / 1000.0 - message.timestamp)
-        if name is not None and name not in self.terms.rules and name not in self._unheard and late > 0:
+        is_news = now_ms() - message.timestamp * 1000.0 < _NEWS_MS
+        if name is not None and name not in self.terms.rules and name not in self._unheard and is_news:
             try:
-                async with asyncio.timeout(min(late, _KNOWN_WITHIN_S)):
+                async with asyncio.timeout(_KNOWN_WITHIN_S):
                     while name not in self.terms.rules:
                         await self._configured.wait()
             except TimeoutError:

@@ -17,7 +17,7 @@ from streams.rules import Rule
 from streams.topics import ALERTS, DEAD_LETTERS
 from tests.kit.findings import Feed
 from tests.kit.reader import reading
-from tests.kit.role import running
+from tests.kit.role import PATIENCE_S, running
 
 TARGETS = (Target(name="shop", labels={"team": "web"}, http={"url": "http://127.0.0.1:1"}),)
 DOWN = Rule(
@@ -148,10 +148,10 @@ async def test_death_at_each_step_tells_each_transition_once(kafka, feed, step, 
                 ready=ready.set,
             )
         )
-        await asyncio.wait_for(ready.wait(), 30)
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
         await feed.finding(DOWN, True)
         with pytest.raises(WorkerFailedError):
-            await asyncio.wait_for(dying, 30)
+            await asyncio.wait_for(dying, PATIENCE_S)
         assert not broken["left"]
         async with role(kafka):
             await feed.finding(DOWN, False)

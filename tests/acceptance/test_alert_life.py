@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from agents.alert import app as alert_app
+from agents.alert import worker as alert_worker
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.crash import VARIABLE
 from agents.probe.settings import Target
 from streams.rules import Rule
-from streams.topics import ALERTS, CONTROL
+from streams.topics import ALERTS, CONTROL, DEAD_LETTERS
 from streams.units import now_ms
 from tests.kit.findings import Feed
 from tests.kit.process import RoleProcess
@@ -28,6 +30,15 @@ RULES = (DOWN, SLOW)
 @pytest.fixture
 def feed(kafka, producer):
     return Feed(kafka, producer, {"region": "eu"})
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """By how many milliseconds the role's clock is ahead of the time."""
+    by = {"ms": 0.0}
+    for module in (alert_app, alert_worker):
+        monkeypatch.setattr(module, "now_ms", lambda: now_ms() + by["ms"])
+    return by
 
 
 def role(kafka, *rules, **settings):
@@ -54,15 +65,17 @@ async def test_silence_read_before_anything_is_told(kafka, feed):
         assert told((await seen.wait(ALERTS, 2))[1:]) == [("down", "firing", True)]
 
 
-async def test_snooze_wakes_over_a_restart_and_hand_made_end_is_told(kafka, feed):
+async def test_snooze_wakes_over_a_restart_and_hand_made_end_is_told(kafka, feed, ahead):
     """A snooze ends at its time though the role was restarted meanwhile; resolved by hand, people are told."""
     async with reading(kafka, ALERTS) as seen:
         async with role(kafka):
             await feed.finding(DOWN, True)
             (fired,) = await seen.wait(ALERTS, 1)
-            await feed.control("snooze", fired.id, until=now_ms() + 3000, comment="lunch")
+            await feed.control("snooze", fired.id, until=now_ms() + 600_000, comment="lunch")
             await seen.wait(ALERTS, 2)
         async with role(kafka):
+            assert told(seen[ALERTS]) == [("down", "firing", True), ("down", "snoozed", False)]
+            ahead["ms"] = 600_000.0
             woken = (await seen.wait(ALERTS, 3))[2]
             assert (woken.reason, woken.notify) == ("snooze_over", True)
             assert woken.at >= seen[ALERTS][1].until
@@ -124,6 +137,18 @@ async def test_rule_of_the_control_topic_comes_and_goes(kafka, feed):
         assert (ended.state, ended.reason, ended.notify) == ("resolved", "rule_removed", True)
 
 
+async def test_a_finding_read_late_waits_for_its_rule_as_well(kafka, feed, ahead, monkeypatch):
+    """A role that stood still reads both at once, in either order: no alert is lost, though the finding is old by then."""
+    body = {"name": "hot", "metric": "up", "operator": "==", "value": 0, "severity": "critical"}
+    monkeypatch.setattr(alert_worker, "_KNOWN_WITHIN_S", 30.0)
+    ahead["ms"] = 40_000.0
+    async with reading(kafka, ALERTS, DEAD_LETTERS) as seen, role(kafka):
+        await feed.finding(Rule(**body), True)
+        await feed.control("rule", "hot", **body)
+        await until(lambda: seen[ALERTS] or seen[DEAD_LETTERS])
+        assert told(seen[ALERTS]) == [("hot", "firing", True)], seen[DEAD_LETTERS]
+
+
 async def test_two_workers_know_of_each_others_alerts(kafka, feed):
     """With the partitions shared by two workers, a composite fires on alerts of both, and a critical quiets its warning."""
     both = Rule(name="both", alerts={"all": ["down", "slow"]}, severity="critical")
@@ -135,9 +160,7 @@ async def test_two_workers_know_of_each_others_alerts(kafka, feed):
             await feed.finding(SLOW, True, target)
             for severity in ("warning", "critical"):
                 await feed.finding(pair.model_copy(update={"name": f"load:{severity}"}), True, target)
-        alerts = await seen.wait(
-            ALERTS, lambda got: sum(a.rule == "both" or a.state == "suppressed" for a in got) == 6, 40
-        )
+        alerts = await seen.wait(ALERTS, lambda got: sum(a.rule == "both" or a.state == "suppressed" for a in got) == 6)
         assert sorted(a.target for a in alerts if a.rule == "both" and a.notify) == ["blog", "shop", "wiki"]
         quiet = {a.target: a for a in alerts if a.rule == "load:warning" and a.state == "suppressed"}
         critical = {a.target: a.id for a in alerts if a.rule == "load:critical" and a.state == "firing"}
@@ -171,8 +194,8 @@ async def test_killed_at_each_step_of_a_flush(kafka, feed, tmp_path, step, passa
                 for target in TARGETS:
                     await feed.finding(DOWN, holds, target.name)
                 if holds and passage == 2:  # the next findings are in a flush of their own
-                    await until(lambda: process.process.returncode is not None or len(seen[ALERTS]) == len(TARGETS), 20)
-            await until(lambda: process.process.returncode is not None, 20, "it was not killed")
+                    await until(lambda: process.process.returncode is not None or len(seen[ALERTS]) == len(TARGETS))
+            await until(lambda: process.process.returncode is not None, why="it was not killed")
             assert process.process.returncode == -9
             monkeypatch.delenv(VARIABLE)
             await process.start()
@@ -199,7 +222,7 @@ async def test_acknowledgement_of_what_ended_is_not_kept_for_ever(kafka, feed):
         await feed.finding(DOWN, False)
         await feed.finding(DOWN, True)
         await seen.wait(ALERTS, 4)
-        removed = await until(lambda: _removed(kafka), 15, "no tombstone")
+        removed = await until(lambda: _removed(kafka), why="no tombstone")
         assert removed == [f"ack/{fired.id}".encode()]
 
 

@@ -59,7 +59,7 @@ class Life:
         """Change what detection goes by."""
         before = self._adopted()
         await self.client.change(kind, name, body, None, actor)
-        await until(lambda: self._adopted() > before, 20, "detection did not hear of it")
+        await until(lambda: self._adopted() > before, why="detection did not hear of it")
 
     async def say(self, kind: str, name: str, body: dict | None, actor: str = "ada") -> None:
         """Change what only alerts go by."""

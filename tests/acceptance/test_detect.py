@@ -22,6 +22,7 @@ from streams.partition import partition_of
 from streams.rules import Rule
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, full_name
 from streams.units import now_ms
+from tests.kit import exact
 from tests.kit.process import role_process
 from tests.kit.reader import reading
 from tests.kit.role import running, until
@@ -29,7 +30,8 @@ from tests.kit.samples import Feed
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
 TARGETS = tuple(Target(name=n, http={"url": "http://127.0.0.1:1"}) for n in ("shop", "blog"))
-RULES = (Rule(name="down", metric="consecutive_failures", operator=">=", value=2, severity="critical"),)
+DICTS = ({"name": "down", "metric": "consecutive_failures", "operator": ">=", "value": 2, "severity": "critical"},)
+RULES = tuple(Rule.model_validate(r) for r in DICTS)
 
 
 @pytest.fixture
@@ -46,13 +48,13 @@ def role(kafka, **settings):
 async def test_rule_that_begins_and_ceases_is_a_finding_each(kafka, feed):
     """Two failures and a success are one finding that holds and one that does not, with the reason in them."""
     async with reading(kafka, FINDINGS, HEALTH) as seen, role(kafka):
-        await feed.samples("shop", True, False, False, False, True)
+        offsets = await feed.samples("shop", True, False, False, False, True)
         found = await seen.wait(FINDINGS, 2)
         assert [(f.target, f.rule, f.holds, f.value) for f in found] == [
             ("shop", "down", True, 2.0),
             ("shop", "down", False, 0.0),
         ]
-        assert (found[0].source_partition, found[0].source_offset) == (partition_of("shop", 2), 2)
+        assert (found[0].source_partition, found[0].source_offset) == (partition_of("shop", 2), offsets[2])
         last = (await seen.wait(HEALTH, lambda h: h and h[-1].count_1h == 5))[-1]
         assert (last.status, last.errors_1h, last.rules) == ("healthy", 3, [])
 
@@ -71,8 +73,10 @@ async def test_state_survives_a_restart(kafka, feed):
     """A restart goes on from the state: counts go on, no finding is told twice, none is forgotten."""
     async with reading(kafka, FINDINGS, HEALTH) as seen:
         async with role(kafka):
-            await feed.samples("shop", False, False)
+            offsets = await feed.samples("shop", False, False)
             await seen.wait(FINDINGS, 1)
+            # What is told is not stored yet, and a stop does not wait for that for ever.
+            await exact.reaches(kafka, {partition_of("shop", 2): offsets[-1]}, DICTS)
         async with role(kafka, health_every=0):
             await feed.samples("shop", False, True)
             await seen.wait(FINDINGS, 2)
@@ -159,11 +163,11 @@ async def test_two_workers_share_the_partitions_and_hand_them_over(kafka, feed):
                 for _ in range(5):
                     await feed.samples("shop", True)
                     await feed.samples("blog", True)
-                await until(lambda: count() == {"shop": 10, "blog": 10}, 30)
+                await until(lambda: count() == {"shop": 10, "blog": 10})
             for _ in range(5):
                 await feed.samples("shop", True)
                 await feed.samples("blog", True)
-            await until(lambda: count() == {"shop": 15, "blog": 15}, 30)
+            await until(lambda: count() == {"shop": 15, "blog": 15})
         await asyncio.sleep(0)
         assert count() == {"shop": 15, "blog": 15}
 
@@ -226,7 +230,7 @@ async def test_totals_are_exact_after_sigkills_under_load(kafka, feed, tmp_path)
         loading = asyncio.create_task(load())
         for _ in range(4):
             told = len(seen[HEALTH])
-            await seen.wait(HEALTH, lambda h, told=told: len(h) > told + 50, 30)
+            await seen.wait(HEALTH, lambda h, told=told: len(h) > told + 50)
             await detect.kill()
             await detect.start()
         done.set()
@@ -238,8 +242,7 @@ async def test_totals_are_exact_after_sigkills_under_load(kafka, feed, tmp_path)
         wanted = {t: (len(oks), oks.count(False)) for t, oks in sent.items()}
         await until(
             lambda: counts() == wanted,
-            30,
-            f"{ {t: (counts().get(t), w) for t, w in wanted.items() if counts().get(t) != w} }",
+            why=lambda: f"{ {t: (counts().get(t), w) for t, w in wanted.items() if counts().get(t) != w} }",
         )
         await until(
             lambda: all(
@@ -287,5 +290,5 @@ async def test_commit_in_the_middle_of_a_mass_outage_loses_no_finding(kafka, fee
             await feed.batch(SampleBatch(**{**bad.to_dict(), "time": [now_ms()] * n}))
             await seen.wait(FINDINGS, 1)
         async with running(run, **arguments):
-            found = await seen.wait(FINDINGS, lambda got: len({f.target for f in got}) == n, 30)
+            found = await seen.wait(FINDINGS, lambda got: len({f.target for f in got}) == n)
             assert all(f.holds for f in found)

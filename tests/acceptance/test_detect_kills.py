@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 
 import pytest
@@ -26,11 +25,8 @@ async def test_state_and_findings_are_those_of_an_undisturbed_run_after_kills_an
 
 async def test_comparison_sees_a_sample_too_many_and_a_finding_too_few(kafka, monkeypatch):
     """What the test above compares by would find a single sample that was counted twice, and a single lost finding."""
-    load, stop = exact.Load(kafka, seed=3), asyncio.Event()
-    writing = asyncio.create_task(load.run(stop))
-    await asyncio.sleep(0.5)
-    stop.set()
-    await writing
+    load = exact.Load(kafka, seed=3)
+    await load.some()
     log = {p: await exact.everything(kafka, exact.SAMPLES, p) for p in range(kafka.partitions)}
 
     async def as_if_stored(_kafka, partition):

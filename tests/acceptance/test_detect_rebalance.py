@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 import signal
 import uuid
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from streams.kafka import KafkaSettings
 from streams.topics import create_topics
 from tests.kit import exact
 from tests.kit.process import RoleProcess
-from tests.kit.role import running, until
+from tests.kit.role import PATIENCE_S, running, until
 
 
 @pytest.fixture
@@ -47,6 +49,12 @@ class Workers:
         """How often a worker has restored partitions."""
         log = self.by_name[name].log
         return log.read_text().count("state restored") if log.exists() else 0
+
+    def has(self, name: str) -> set[int]:
+        """The partitions that a worker has restored last."""
+        log = self.by_name[name].log
+        told = re.findall(r"state restored: (\{.*?\})", log.read_text()) if log.exists() else []
+        return set(ast.literal_eval(told[-1])) if told else set()
 
     async def supervise(self) -> None:
         while True:
@@ -117,10 +125,9 @@ async def test_frozen_worker_is_shut_out_and_begins_anew(wide, tmp_path):
         await restores(workers, "one", 1)
         await workers.start("two")
         await restores(workers, "two", 1)
-        before = workers.taken_over("two")
         # A frozen process does not leave; the others have its partitions when its session ends.
         workers.by_name["one"].process.send_signal(signal.SIGSTOP)
-        await restores(workers, "two", before + 1)
+        await until(lambda: workers.has("two") == set(range(6)), why="two has not all partitions")
         before = workers.taken_over("one")
         workers.by_name["one"].process.send_signal(signal.SIGCONT)
         await restores(workers, "one", before + 1)
@@ -134,7 +141,7 @@ async def test_worker_that_dies_while_it_gives_up_partitions(wide, tmp_path):
         await restores(workers, "one", 1)
         workers.by_name.pop("one")
         await workers.start("two")
-        await until(lambda: one.process.returncode is not None, 30, "one was not asked to give up anything")
+        await until(lambda: one.process.returncode is not None, why="one was not asked to give up anything")
         assert one.process.returncode == -signal.SIGKILL
         await restores(workers, "two", 1)
 
@@ -156,19 +163,16 @@ async def test_rebalance_that_begins_while_the_state_is_read_is_not_waited_for(k
 
     monkeypatch.setattr(Store, "open", slowly)
     arguments = {"kafka": kafka, "settings": DetectSettings(unknown_targets="accept"), "targets": (), "rules": ()}
-    load, stop, halt = exact.Load(kafka, seed=2), asyncio.Event(), asyncio.Event()
+    load, halt = exact.Load(kafka, seed=2), asyncio.Event()
     first_ready = asyncio.Event()
     first = asyncio.create_task(run(**arguments, stop=halt, ready=first_ready.set))
     try:
-        await asyncio.wait_for(opened.wait(), 20)
+        await asyncio.wait_for(opened.wait(), PATIENCE_S)
         async with running(run, **arguments):
-            await asyncio.wait_for(broken_off.wait(), 20)
-            await asyncio.wait_for(first_ready.wait(), 20)
-            loading = asyncio.create_task(load.run(stop))
-            await asyncio.sleep(0.5)
-            stop.set()
-            await loading
+            await asyncio.wait_for(broken_off.wait(), PATIENCE_S)
+            await asyncio.wait_for(first_ready.wait(), PATIENCE_S)
+            await load.some()
             await exact.reaches(kafka, load.last)
     finally:
         halt.set()
-        await asyncio.wait_for(first, 10)
+        await asyncio.wait_for(first, PATIENCE_S)

@@ -13,12 +13,14 @@ from streams import blocks
 from streams.partition import partition_of
 from streams.rules import Rule
 from streams.topics import HEALTH
+from tests.kit import exact
 from tests.kit.reader import reading
 from tests.kit.role import running
 from tests.kit.samples import Feed
 
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
-RULES = (Rule(name="down", metric="consecutive_failures", operator=">=", value=2, severity="critical"),)
+DICTS = ({"name": "down", "metric": "consecutive_failures", "operator": ">=", "value": 2, "severity": "critical"},)
+RULES = tuple(Rule.model_validate(r) for r in DICTS)
 
 
 def role(kafka):
@@ -42,8 +44,10 @@ async def test_state_that_cannot_be_gone_on_from_is_folded_anew_from_the_log(kaf
     feed, home = Feed(kafka, producer), partition_of("shop", kafka.partitions)
     async with reading(kafka, HEALTH) as seen:
         async with role(kafka):
-            await feed.samples("shop", True, False, True)
+            offsets = await feed.samples("shop", True, False, True)
             await seen.wait(HEALTH, lambda h: h and h[-1].count_1h == 3)
+            # What is told is not stored yet, and a stop does not wait for that for ever.
+            await exact.reaches(kafka, {home: offsets[-1]}, DICTS)
         store = Store(kafka, home)
         try:
             entries = await store.open()

@@ -126,7 +126,7 @@ async def test_killed_at_each_step_of_an_edit(kafka, feed, tmp_path, step, monke
             await feed.finding(DOWN, True)
             await seen.wait(ALERTS, 1)
             await feed.control("rule", "down", **EDITED)
-            await until(lambda: process.process.returncode is not None, 20, "it was not killed")
+            await until(lambda: process.process.returncode is not None, why="it was not killed")
             assert process.process.returncode == -9
             monkeypatch.delenv(VARIABLE)
             await process.start()

@@ -29,6 +29,7 @@ from streams.rules import Rule, expand
 from streams.rules.compile import compile_rules
 from streams.topics import DETECT_STATE, FINDINGS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
+from tests.kit.role import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,6 +113,16 @@ class Load:
         for meta in stored:
             self.last[meta.partition] = max(self.last.get(meta.partition, -1), meta.offset)
             self._flying = []
+
+    async def some(self, samples: int = 1000) -> None:
+        """Write so many samples, or a few more: time alone says nothing of how many there are."""
+        stop = asyncio.Event()
+        writing = asyncio.create_task(self.run(stop))
+        try:
+            await until(lambda: writing.done() or self.sent >= samples)
+        finally:
+            stop.set()
+            await writing
 
     def _turn(self, names: list[str]) -> list[bytes]:
         """Some records of one partition."""
@@ -206,13 +217,15 @@ async def stored(kafka: KafkaSettings, partition: int, by: Sequence[dict[str, An
     return fold
 
 
-async def reaches(kafka: KafkaSettings, last: dict[int, int], timeout_s: float = 60.0) -> None:
+async def reaches(
+    kafka: KafkaSettings, last: dict[int, int], by: Sequence[dict[str, Any]] = RULES, timeout_s: float = 60.0
+) -> None:
     """Wait until the stored state of every partition goes to its `last` offset or further."""
     loop = asyncio.get_running_loop()
     deadline, left = loop.time() + timeout_s, dict(last)
     while left:
         for partition in list(left):
-            if (reached := (await stored(kafka, partition)).offset) >= left[partition]:
+            if (reached := (await stored(kafka, partition, by)).offset) >= left[partition]:
                 del left[partition]
         assert loop.time() < deadline, f"partitions {left} are not folded, this one only to {reached}"
         await asyncio.sleep(0.3)

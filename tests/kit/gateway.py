@@ -19,7 +19,7 @@ from agents.probe.settings import HttpCheck, PushCheck, Target
 from schemas import Control, decode
 from streams.kafka import KafkaSettings, consumer_options
 from streams.topics import CONTROL, full_name
-from tests.kit.role import running, until
+from tests.kit.role import PATIENCE_S, running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,16 +77,16 @@ async def gateway(kafka: KafkaSettings, *, url: str = "", port: int = 0, **setti
     arguments = {"kafka": kafka, "settings": GatewaySettings(port=port, **settings), "url": url, **more}
     async with (
         running(run, **arguments, targets=targets),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client,
     ):
         yield Running(port, client)
 
 
-async def receive(ws: ClientConnection, timeout: float = 10) -> dict[str, Any]:
+async def receive(ws: ClientConnection, timeout: float = PATIENCE_S) -> dict[str, Any]:
     return orjson.loads(await asyncio.wait_for(ws.recv(), timeout))
 
 
-async def receive_until(ws: ClientConnection, wanted: Any, timeout: float = 10) -> list[dict[str, Any]]:
+async def receive_until(ws: ClientConnection, wanted: Any, timeout: float = PATIENCE_S) -> list[dict[str, Any]]:
     """Messages up to and with the first for which `wanted(message)` holds."""
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(timeout):

@@ -17,16 +17,21 @@ class Feed:
     def __init__(self, kafka: KafkaSettings, producer: AIOKafkaProducer) -> None:
         self.kafka, self.producer, self.sent = kafka, producer, 0
 
-    async def samples(self, target: str, *oks: bool, latency: float = 10.0, at: float | None = None) -> None:
-        """A record for each of `oks`, now or `at` that time."""
+    async def samples(self, target: str, *oks: bool, latency: float = 10.0, at: float | None = None) -> list[int]:
+        """A record for each of `oks`, now or `at` that time; their offsets, between which detect's own may be."""
+        offsets = []
         for ok in oks:
             when = now_ms() if at is None else at
-            await self.batch(SampleBatch(probe="p", target=[target], time=[when], ok=[ok], latency_ms=[latency]))
+            batch = SampleBatch(probe="p", target=[target], time=[when], ok=[ok], latency_ms=[latency])
+            offsets.append(await self.batch(batch))
+        return offsets
 
-    async def batch(self, batch: SampleBatch, partition: int | None = None) -> None:
+    async def batch(self, batch: SampleBatch, partition: int | None = None) -> int:
         home = partition_of(batch.target[0], self.kafka.partitions) if partition is None else partition
-        await self.raw(encode(batch), home)
+        return await self.raw(encode(batch), home)
 
-    async def raw(self, value: bytes | None, partition: int) -> None:
-        await self.producer.send_and_wait(full_name(self.kafka, SAMPLES), value, key=b"k", partition=partition)
+    async def raw(self, value: bytes | None, partition: int) -> int:
+        topic = full_name(self.kafka, SAMPLES)
+        stored = await self.producer.send_and_wait(topic, value, key=b"k", partition=partition)
         self.sent += 1
+        return int(stored.offset)
