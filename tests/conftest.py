@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from hypothesis import HealthCheck, settings
 
 from probestream.broker.process import running
 from probestream.data import DataFolder
@@ -21,6 +22,11 @@ from tests.kit.postgres import Postgres, running_postgres
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
     from pathlib import Path
+
+# The same examples at every run, however slow the machine: a run fails for what was changed, and for nothing else.
+# `pytest --hypothesis-profile=default` looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 # Where everything must run, as in CI, a test that would be skipped fails.
 REQUIRE_ALL = bool(os.environ.get("PROBESTREAM_REQUIRE_ALL"))

@@ -14,7 +14,7 @@ from agents.gateway.server import PortInUseError
 from agents.gateway.settings import GatewaySettings
 from streams.kafka import KafkaSettings
 from tests.kit.gateway import TARGETS, free_port, gateway, receive
-from tests.kit.role import until
+from tests.kit.role import PATIENCE_S, until
 
 
 async def test_the_token_is_asked_for(kafka: KafkaSettings) -> None:
@@ -163,7 +163,7 @@ async def test_without_kafka_it_waits(kafka: KafkaSettings) -> None:
         refused = await client.get("/api/health/status")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def _answers(client: httpx.AsyncClient, path: str, status: int) -> bool:

@@ -60,6 +60,7 @@ async def test_lines_by_http_are_counted(kafka: KafkaSettings) -> None:
         raw = await g.http.post("/api/v1/logs", content=lines, headers={"content-type": "application/x-ndjson"})
         assert raw.json()["targets"] == {"api": 1, "db": 1}
         found = await read.wait(SAMPLES, lambda got: sum(totals(got).values()) >= 6)
+        await read.wait(LOGS, lambda _: len(messages(read)) >= 6)
         assert sorted(messages(read)) == ["ERROR a", "ERROR d", "GET /?token=<secret>", "b", "c", "e \ufffd"]
     assert totals(found) == {"api": 3, "web": 1, "jobs": 1, "db": 1}
     assert totals(found, "log.errors")["api"] == 2
@@ -150,9 +151,7 @@ async def test_a_new_error_becomes_an_alert_that_names_it(kafka: KafkaSettings, 
         role_process("logs", path, kafka, tmp_path / "logs"),
     ):
         await out.put(LogBatch(target="api", message=["INFO started", "ERROR payment 4711 declined by bank"]))
-        found = await read.wait(
-            ALERTS, lambda got: any(a.state == "firing" for a in got), 90
-        )  # detect may have to compile
+        found = await read.wait(ALERTS, lambda got: any(a.state == "firing" for a in got))
     fired = next(a for a in found if a.state == "firing")
     assert (fired.rule, fired.target) == ("new-error", "api")
     assert "new error: ERROR payment <num> declined by bank" in fired.annotations["summary"]

@@ -62,9 +62,25 @@ async def test_an_answer_that_got_lost_is_counted_as_a_repeat(kafka):
 
 
 async def test_retry_after_is_honoured_by_all_messages_of_the_integration(kafka):
-    """After a 429 no message goes to that webhook before Retry-After is over, and another webhook is not held up."""
-    async with kit.SlackServer() as busy, kit.SlackServer() as free:
+    """After a 429 no message goes to that webhook before Retry-After is over, and then one a second."""
+    async with kit.SlackServer() as busy:
         busy.script(kit.rate_limited("2"))
+        async with running(kafka, Route(receiver="ops"), slack_of("ops", busy)):
+            await send(kafka, alert())
+            await busy.wait_for_requests(1)
+            await send(kafka, alert(target="other"))
+            await busy.wait_for(2)
+        times = [r.at for r in busy.requests]
+        assert len(times) == 3
+        # Both from the refusal on: how long a request was on its way differs from one to the next.
+        assert times[1] - times[0] >= 1.9
+        assert times[2] - times[0] >= 2.9
+
+
+async def test_a_pause_of_one_webhook_holds_up_no_other(kafka):
+    """While one webhook asked for ten minutes of rest, another one of the same receiver is told of everything."""
+    async with kit.SlackServer() as busy, kit.SlackServer() as free:
+        busy.script(kit.rate_limited("600"))
         receiver = Receiver.model_validate(
             {"name": "ops", "slack_configs": [{"api_url": busy.url}, {"api_url": free.url}]}
         )
@@ -72,12 +88,8 @@ async def test_retry_after_is_honoured_by_all_messages_of_the_integration(kafka)
             await send(kafka, alert())
             await busy.wait_for_requests(1)
             await send(kafka, alert(target="other"))
-            await free.wait_for(2, 1.5)
-            await busy.wait_for(2)
-        times = [r.at for r in busy.requests]
-        assert len(times) == 3
-        assert times[1] - times[0] >= 1.9
-        assert times[2] - times[1] >= 0.9
+            await free.wait_for(2)
+        assert len(busy.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -101,26 +113,26 @@ async def test_a_permanent_refusal_is_given_up_at_once(kafka, answer):
 async def test_an_alert_is_given_up_after_retry_for(kafka):
     """A receiver that stays down is tried until retry_for is over; then the alert is a dead letter."""
     async with kit.SlackServer(kit.status(500)) as slack:
-        settings = DEFAULTS.model_copy(update={"retry_for": 1.0})
+        settings = DEFAULTS.model_copy(update={"retry_for": 6.0})
         async with running(kafka, Route(receiver="ops"), slack_of("ops", slack), settings=settings):
             started = time.monotonic()
             await send(kafka, alert())
             steps = await ledger_until(kafka, lambda s: bool(outcomes(s)))
-        assert time.monotonic() - started >= 1.0
+        assert time.monotonic() - started >= 6.0
         assert outcomes(steps)[0].outcome == "given_up"
         assert len(slack.requests) == outcomes(steps)[0].attempt > 3
         assert len(await dead_letters(kafka)) == 1
 
 
 async def test_a_hanging_receiver_delays_nobody_else(kafka):
-    """While one receiver hangs on 40 alerts, each of them reaches the other one at once."""
+    """While one receiver hangs on 40 alerts, each of them reaches the other one."""
     async with kit.SlackServer(kit.HANG) as hanging, kit.SlackServer() as fine:
         route = Route.model_validate(
             {"routes": [{"receiver": "hanging", "continue": True}, {"receiver": "fine"}], "receiver": "fine"}
         )
         async with running(kafka, route, slack_of("hanging", hanging), slack_of("fine", fine)):
             await send(kafka, *(alert(target=f"t{n}") for n in range(40)))
-            await fine.wait_for(40, 4.0)
+            await fine.wait_for(40, DEFAULTS.timeout / 2)  # none has given up on the other yet
             assert len(hanging.requests) <= 2 * DEFAULTS.concurrency
         assert len(fine.messages) == 40
 

@@ -11,6 +11,7 @@ from probestream.broker.run import command
 from probestream.broker.server import answers, free_port
 from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
+from tests.kit.role import PATIENCE_S
 
 
 class Broker:
@@ -30,7 +31,7 @@ class Broker:
         """Start, and wait until it answers."""
         with (self.data.logs / "test.out").open("ab") as out:
             self.process = subprocess.Popen(command(self.data, self.port), stdout=out, stderr=out)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while await answers(self.kafka) is not None:
             assert self.process.poll() is None
             assert time.monotonic() < deadline

@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.kit.role import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,6 +62,7 @@ def chromium() -> str:
 async def browsing() -> AsyncIterator[Browser]:
     """Chromium, closed at the end."""
     path = chromium()
+    expect.set_options(timeout=1000 * PATIENCE_S)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         try:
@@ -88,7 +91,7 @@ class Complaints(list[str]):
 async def new_page(browser: Browser, complaints: Complaints, **options: Any) -> Page:
     """A tab of its own, as a new visitor has it."""
     context: BrowserContext = await browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(1000 * PATIENCE_S)
     page = await context.new_page()
     complaints.watch(page)
     return page

@@ -23,11 +23,13 @@ from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, full_name
 from tests.kit.process import Child
 from tests.kit.reader import everything
 from tests.kit.receivers import SlackServer
+from tests.kit.role import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-DEFAULTS = NotifySettings(timeout=5.0, retry_for=60.0, retry_initial=0.05, retry_max=0.2)
+# An answer that is late because this machine stands still is none that was lost, and none is too late.
+DEFAULTS = NotifySettings(timeout=60.0, retry_for=600.0, retry_initial=0.05, retry_max=0.2)
 
 
 def alert(state: str = "firing", **changes: Any) -> Alert:
@@ -79,7 +81,7 @@ async def dead_letters(kafka: KafkaSettings) -> list[DeadLetter]:
 
 
 async def ledger_until(
-    kafka: KafkaSettings, holds: Callable[[list[Notification]], bool], timeout: float = 15.0
+    kafka: KafkaSettings, holds: Callable[[list[Notification]], bool], timeout: float = PATIENCE_S
 ) -> list[Notification]:
     """The ledger, once `holds` says so. Raises AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
@@ -113,13 +115,13 @@ async def running(
         run(kafka=kafka, settings=settings, route=route, receivers=receivers, stop=stop, ready=ready.set)
     )
     waiting = asyncio.ensure_future(ready.wait())
-    await asyncio.wait({task, waiting}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({task, waiting}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
     assert ready.is_set(), f"not ready: {task!r}"
     try:
         yield task
     finally:
         stop.set()
-        await asyncio.wait_for(task, 8)
+        await asyncio.wait_for(task, PATIENCE_S)
 
 
 def slack_of(name: str, server: SlackServer, **more: object) -> Receiver:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from agents.gateway.app import run
 from agents.gateway.settings import GatewaySettings
 from agents.probe.settings import Target
-from tests.kit.role import running
+from tests.kit.role import PATIENCE_S, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def gateway(kafka: KafkaSettings, port: int, *targets: Target, token: str 
         yield f"http://127.0.0.1:{port}/"
 
 
-async def is_live(page: Page, timeout: float = 10_000) -> None:
+async def is_live(page: Page, timeout: float = 1000 * PATIENCE_S) -> None:
     await expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=timeout)
 
 

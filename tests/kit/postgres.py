@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEBIAN = "/usr/lib/postgresql"
-_WAIT_S = 30.0
+_WAIT_S = 60.0
 # Speed, and nothing that a container may lack: the tests end this server by signals, never by cutting power.
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",

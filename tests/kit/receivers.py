@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
+from tests.kit.role import PATIENCE_S
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
@@ -86,7 +88,7 @@ class _Waiting:
     def _note(self) -> None:
         self._changed.set()
 
-    async def until(self, holds: Callable[[], bool], timeout: float = 10.0, what: str = "") -> None:
+    async def until(self, holds: Callable[[], bool], timeout: float = PATIENCE_S, what: str = "") -> None:
         """Wait until `holds`, looking after each arrival. Raises AssertionError after `timeout` seconds."""
         deadline = asyncio.get_running_loop().time() + timeout
         while not holds():
@@ -97,7 +99,7 @@ class _Waiting:
             except TimeoutError:
                 raise AssertionError(f"{what or 'nothing'} after {timeout} s: {self!r}") from None
 
-    async def wait_for(self, n: int, timeout: float = 10.0) -> list[Any]:
+    async def wait_for(self, n: int, timeout: float = PATIENCE_S) -> list[Any]:
         """The accepted messages, once there are `n`. Raises AssertionError after `timeout` seconds."""
         await self.until(lambda: len(self.messages) >= n, timeout, f"not {n} messages")
         return self.messages
@@ -130,7 +132,7 @@ class HttpReceiver(_Waiting):
         """Answer the next requests so; then as `answer` says again."""
         self._script.extend(answers)
 
-    async def wait_for_requests(self, n: int, timeout: float = 10.0) -> list[Request]:
+    async def wait_for_requests(self, n: int, timeout: float = PATIENCE_S) -> list[Request]:
         """All requests, accepted or not, once there are `n`."""
         await self.until(lambda: len(self.requests) >= n, timeout, f"not {n} requests")
         return self.requests
