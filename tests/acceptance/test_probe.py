@@ -18,7 +18,7 @@ from streams.topics import SAMPLES
 from streams.units import now_ms
 from tests.kit.reader import everything, reading
 from tests.kit.records import writer
-from tests.kit.role import running, until
+from tests.kit.role import PATIENCE_S, running, until
 from tests.kit.services import HttpService, TcpService
 
 SETTINGS = ProbeSettings(name="p1")
@@ -26,7 +26,7 @@ SETTINGS = ProbeSettings(name="p1")
 
 def http(name: str, url: str, every: float = 3600.0, **more) -> Target:
     spec = {k: more.pop(k) for k in ("conditions", "follow_redirects") if k in more}
-    return Target(name=name, every=every, timeout=more.pop("timeout", 2.0), allow_private=True, http=HttpCheck(url=url, **spec), **more)  # fmt: skip
+    return Target(name=name, every=every, timeout=more.pop("timeout", 60.0), allow_private=True, http=HttpCheck(url=url, **spec), **more)  # fmt: skip
 
 
 def check(name: str) -> Control:
@@ -53,13 +53,13 @@ async def test_every_kind_becomes_samples(kafka: KafkaSettings):
     async with HttpService() as web, TcpService() as tcp:
         targets = (
             http("web", web.url()),
-            Target(name="port", every=3600, allow_private=True, tcp=TcpCheck(address=tcp.address)),
-            Target(name="machine", every=3600, host=HostCheck()),
-            Target(name="broker", every=3600, kafka=KafkaCheck()),
+            Target(name="port", every=3600, allow_private=True, tcp=TcpCheck(address=tcp.address), timeout=60),
+            Target(name="machine", every=3600, host=HostCheck(), timeout=60),
+            Target(name="broker", every=3600, kafka=KafkaCheck(), timeout=60),
             Target(name="pushed", push=PushCheck()),
         )
         async with running(run, kafka=kafka, settings=SETTINGS, targets=targets), reading(kafka, SAMPLES) as log:
-            await log.wait(SAMPLES, lambda got: len({s["target"] for s in samples(got)}) == 4, timeout=10)
+            await log.wait(SAMPLES, lambda got: len({s["target"] for s in samples(got)}) == 4)
         found = {s["target"]: s for s in samples(log[SAMPLES])}
         assert all(s["ok"] for s in found.values()), found
         assert all(b.probe == "p1" for b in log[SAMPLES])
@@ -88,17 +88,22 @@ async def test_samples_lie_in_the_partition_of_their_target(kafka: KafkaSettings
 async def test_the_cadence_neither_drifts_nor_piles_up(kafka: KafkaSettings):
     """Checks keep to multiples of the interval; a slow one skips ticks, and never runs twice at a time."""
     async with HttpService() as web:
+        web.slow(0.07, path="/steady")
         web.slow(0.25, path="/slow")
-        targets = (http("steady", web.url(), every=0.2), http("slow", web.url("/slow"), every=0.2))
+        targets = tuple(http(n, web.url(f"/{n}"), every=0.2) for n in ("steady", "slow"))
+
+        def kept(got: list[SampleBatch]) -> bool:
+            """Whether most of eleven checks in a row kept to one grid of 200 ms; drifting by 70 ms each, few ever do."""
+            times = [s["time"] for s in samples(got, "steady")][-11:]
+            late = [abs((t - times[-1] + 100) % 200 - 100) for t in times]
+            return len(times) == 11 and sorted(late)[len(late) // 2] < 20
+
         async with running(run, kafka=kafka, settings=SETTINGS, targets=targets), reading(kafka, SAMPLES) as log:
-            await log.wait(SAMPLES, lambda got: len(samples(got, "steady")) >= 11)
-        steady = [s["time"] for s in samples(log[SAMPLES], "steady")]
+            # The machine may stand still at any time: then later ones keep to it.
+            await log.wait(SAMPLES, kept)
+            await log.wait(SAMPLES, lambda got: len(samples(got, "slow")) >= 4)
         slow = [s["time"] for s in samples(log[SAMPLES], "slow")]
-        late = [abs((t - steady[0]) - round((t - steady[0]) / 200) * 200) for t in steady]
-        assert sorted(late)[len(late) // 2] < 30, late
-        gaps = [b - a for a, b in itertools.pairwise(slow)]
-        assert gaps
-        assert all(gap > 250 for gap in gaps)
+        assert all(b - a > 250 for a, b in itertools.pairwise(slow))
 
 
 async def test_sequences_grow_across_restarts(kafka: KafkaSettings):
@@ -133,17 +138,26 @@ async def test_a_demand_is_met_whatever_the_cadence(kafka: KafkaSettings):
 async def test_a_demand_during_a_check_is_met_after_it(kafka: KafkaSettings):
     """A check that began before the demand does not count for it: one more follows, however many asked."""
     async with HttpService() as web, reading(kafka, SAMPLES) as log, writer(kafka) as out:
-        web.slow(0.5)
-        async with running(run, kafka=kafka, settings=SETTINGS, targets=(http("web", web.url()),)):
-            await until(lambda: web.requests)
+        targets = tuple(http(n, web.url(f"/{n}")) for n in ("web", "last"))
+
+        def asked_for(path: str) -> int:
+            return sum(r.path == path for r in web.requests)
+
+        web.hold()
+        async with running(run, kafka=kafka, settings=SETTINGS, targets=targets):
+            web.release("/last")
+            await log.wait(SAMPLES, lambda got: samples(got, "last"))
+            await until(lambda: asked_for("/web"))
             asked = now_ms()
-            await out.write(check("web"), check("web"), check("*"))
-            first, second = samples(await log.wait(SAMPLES, lambda got: len(samples(got)) == 2))
+            await out.write(check("web"), check("web"), check("*"), check("last"))
+            await until(lambda: asked_for("/last") >= 2)  # the others were read before it
+            web.release("/web")
+            await log.wait(SAMPLES, lambda got: len(samples(got, "web")) >= 2)
+            first, second = samples(log[SAMPLES], "web")
             assert first["time"] < asked <= second["time"]
-            web.slow(0.0)
             await out.write(check("web"))
-            await log.wait(SAMPLES, lambda got: len(samples(got)) == 3)
-            assert len(web.requests) == 3
+            await log.wait(SAMPLES, lambda got: len(samples(got, "web")) >= 3)
+            assert asked_for("/web") == 3
 
 
 async def test_no_platform_waits_for_another(kafka: KafkaSettings):
@@ -167,17 +181,25 @@ async def test_a_service_that_turns_bad_and_heals_is_seen(kafka: KafkaSettings):
     async with HttpService() as web, reading(kafka, SAMPLES) as log:
         target = http("shop", web.url(), every=0.1, timeout=0.3, conditions=["[STATUS] == 200", "[BODY].ok == true"])
 
-        async def until_seen(status: str, *, ok: bool) -> str:
+        async def until_seen(status: str, *, ok: bool, text: str = "") -> str:
+            """The message of the next check of this kind with `text` in it: a machine that stands still has others."""
             n = len(log[SAMPLES])
-            found = await log.wait(SAMPLES, lambda got: [s for s in samples(got[n:]) if s["status"] == status and s["ok"] is ok] != [])  # fmt: skip
-            return next(s["message"] for s in samples(found[n:]) if s["status"] == status)
+
+            def such(got):
+                return [
+                    s["message"]
+                    for s in samples(got[n:])
+                    if (s["status"], s["ok"]) == (status, ok) and text in s["message"]
+                ]
+
+            return such(await log.wait(SAMPLES, such))[0]
 
         async with running(run, kafka=kafka, settings=SETTINGS, targets=(target,)):
             assert await until_seen("200", ok=True) == ""
             web.answer(503, {"ok": False})
             assert await until_seen("503", ok=False) == "[STATUS] (503) == 200; [BODY].ok (false) == true"
             web.hang()
-            assert await until_seen("timeout", ok=False) == (
+            assert await until_seen("timeout", ok=False, text="first byte") == (
                 "no answer within 300ms: gave up while waiting for the first byte"
             )
             web.reset()
@@ -196,7 +218,7 @@ async def test_without_kafka_the_probe_goes_on(kafka: KafkaSettings, caplog: pyt
         targets = (http("web", web.url(), every=0.1),)
         with caplog.at_level(logging.WARNING, "probestream.probe"):
             async with running(run, kafka=away, settings=SETTINGS, targets=targets) as stop:
-                await until(lambda: len(web.requests) > 10)
+                await until(lambda: len(web.requests) > 10 and "samples cannot be sent" in caplog.text)
                 stop.set()
         assert "samples cannot be sent" in caplog.text
         assert "samples could not be sent before the end" in caplog.text
@@ -221,7 +243,7 @@ async def test_with_nothing_to_probe_the_role_stays(kafka: KafkaSettings):
     task = asyncio.create_task(
         run(kafka=kafka, settings=SETTINGS, targets=(Target(name="p", push=PushCheck()),), stop=stop, ready=ready.set)
     )
-    await asyncio.wait_for(ready.wait(), 10)
+    await asyncio.wait_for(ready.wait(), PATIENCE_S)
     assert not task.done()
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE_S)

@@ -28,9 +28,9 @@ def read_all(kafka: KafkaSettings, registry_settings: dict[str, Any], topics: li
         consumer = Consumer({"bootstrap.servers": kafka.servers, "group.id": f"{kafka.prefix}stranger"})
         try:
             found: dict[str, dict[str, Any]] = {}
-            partitions = {t: list(consumer.list_topics(t, timeout=10).topics[t].partitions) for t in topics}
+            partitions = {t: list(consumer.list_topics(t, timeout=60).topics[t].partitions) for t in topics}
             consumer.assign([TopicPartition(t, p, 0) for t in topics for p in partitions[t]])
-            for _ in range(300):
+            for _ in range(600):
                 message = consumer.poll(0.1)
                 if message is None or message.error():
                     continue

@@ -109,13 +109,13 @@ class System:
         }
         Receiver.model_validate(receiver)
         config = {
-            "targets": [{"name": "shop", "every": "150ms", "timeout": "1s", "allow_private": True, "labels": {"team": "web"}, "http": {"url": self.service.url()}}],
+            "targets": [{"name": "shop", "every": "150ms", "timeout": "60s", "allow_private": True, "labels": {"team": "web"}, "http": {"url": self.service.url()}}],
             "rules": [{"name": "down", "severity": "critical", "metric": "consecutive_failures", "operator": ">=", "value": 2, "annotations": {"summary": "{{ target }} is down"}}],
             "route": {"receiver": "team"},
             "receivers": [receiver],
             "gateway": {"port": self.port},
             "kafka": {"prefix": self.kafka.prefix, "partitions": self.kafka.partitions},
-            "notify": {"retry_initial": "200ms", "retry_max": "1s"},
+            "notify": {"retry_initial": "200ms", "retry_max": "1s", "timeout": "60s"},
         }  # fmt: skip
         path = self.folder / "probestream.yaml"
         path.write_text(yaml.safe_dump(config))
@@ -146,9 +146,9 @@ class System:
     async def settled(self) -> None:
         """Wait until ten more checks went the whole way: what a replay would say twice comes before them."""
         seen = len(self.service.requests)
-        await until(lambda: len(self.service.requests) >= seen + 10, 20)
+        await until(lambda: len(self.service.requests) >= seen + 10)
         since = now_ms()
-        await until(lambda: self.page.checked > since, 20, "no news of later checks")
+        await until(lambda: self.page.checked > since, why="no news of later checks")
 
     @staticmethod
     def delivered(ledger: list[Any], channel: str) -> set[tuple[str, int]]:
@@ -206,8 +206,8 @@ async def system(kafka: KafkaSettings, folder: Path) -> AsyncIterator[System]:
         try:
             await one.start()
             client = asyncio.create_task(page.run())
-            await until(lambda: page.connections, 20)
-            await until(lambda: status(one, "healthy"), 30, "the service never became healthy")
+            await until(lambda: page.connections)
+            await until(lambda: status(one, "healthy"), why="the service never became healthy")
             yield one
         finally:
             if client is not None:
@@ -239,7 +239,7 @@ async def test_service_that_breaks_and_heals_is_told_once_each(kafka, tmp_path):
         await one.state("resolved")
         await one.told(2)
         one.check()
-        await until(lambda: rows(one) == [(fired.id, 1, "firing"), (fired.id, 2, "resolved")], 15, "not in the history")
+        await until(lambda: rows(one) == [(fired.id, 1, "firing"), (fired.id, 2, "resolved")], why="not in the history")
         for role in reversed(one.roles.values()):
             assert await role.stop() == 0
         one.check()
@@ -258,7 +258,7 @@ async def test_role_that_is_killed_loses_and_repeats_nothing(kafka, tmp_path, vi
             one.service.answer(status_code)
             # Somewhere between the probe that sees it and the message that tells it.
             seen = len(one.service.requests)
-            await until(lambda enough=seen + n: len(one.service.requests) >= enough, 10)
+            await until(lambda enough=seen + n: len(one.service.requests) >= enough)
             await one.roles[victim].kill()
             await one.restart(victim)
             await one.state(state)
@@ -278,7 +278,7 @@ async def test_broker_that_is_killed_loses_and_repeats_nothing(tmp_path):
                 supervisor = asyncio.create_task(supervise(one))
                 one.service.answer(503)
                 seen = len(one.service.requests)
-                await until(lambda: len(one.service.requests) >= seen + 2, 10)
+                await until(lambda: len(one.service.requests) >= seen + 2)
                 broker.kill()
                 await asyncio.sleep(2)  # an outage, not a blip
                 await broker.start()
