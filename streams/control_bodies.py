@@ -14,6 +14,7 @@ from streams.instants import Instant
 from streams.labels import label_values
 from streams.maintenance import Window
 from streams.preferences import Preference
+from streams.refusals import said
 from streams.rules import Rule
 from streams.settings import Settings
 from streams.silences import Silence
@@ -161,10 +162,7 @@ def _object(body: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
 
 def problems(error: ValidationError) -> list[tuple[str, str]]:
     """Field and message of each complaint."""
-    return [
-        (".".join(str(p) for p in e["loc"]), _words(e))
-        for e in error.errors(include_input=False, include_url=False, include_context=False)
-    ]
+    return [(".".join(str(p) for p in e["loc"]), _words(e)) for e in error.errors(include_url=False)]
 
 
 def _words(error: Any) -> str:
@@ -172,4 +170,4 @@ def _words(error: Any) -> str:
         return "unknown field"
     if error["type"] == "missing":
         return "is required"
-    return str(error["msg"]).removeprefix("Value error, ")
+    return said(error)

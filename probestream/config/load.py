@@ -22,6 +22,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from probestream.config.fields import Path_, kinds_at, names_file, suggest
 from probestream.config.model import Config
 from probestream.config.references import broken
+from streams.refusals import said
 from streams.rules.expand import written_name
 
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
@@ -357,7 +358,7 @@ class Reader:
         elif error["type"] == "missing":
             message = "is required"
         else:
-            message = self.without_hidden(str(error["msg"]).removeprefix("Value error, "), path)
+            message = self.without_hidden(said(error), path)
         problem = self.problem(self.files.get(path, path), message)
         offset = error.get("ctx", {}).get("offset")
         written = self.texts.get(path, self.texts.get(path[:-1]))  # a text that stands for a mapping is above its field

@@ -22,11 +22,12 @@ from pydantic import (
     model_validator,
 )
 
+from streams.refusals import meant
 from streams.rules import leaf, words
 from streams.rules.forms import LEAF, Anomaly, Forecast, normal
 from streams.rules.problems import Place, Places, relocated, wrong
 from streams.rules.values import status
-from streams.rules.words import AGGREGATES, OPERATORS
+from streams.rules.words import AGGREGATES, OPERATORS, SYMBOLS
 from streams.settings import Settings
 from streams.units import Duration
 
@@ -41,7 +42,12 @@ RECOVERY_FAILED = "recovery_failed"
 
 
 def _symbol(text: object) -> object:
-    return OPERATORS.get(text, text) if isinstance(text, str) else text
+    if not isinstance(text, str) or text in SYMBOLS:
+        return text
+    if text in OPERATORS:
+        return OPERATORS[text]
+    names = "greaterThan, greaterThanOrEqual, lessThan, lessThanOrEqual, equals or notEquals"
+    raise ValueError(f"there is no operator {text!r}: write {', '.join(SYMBOLS)}, or {names}{meant(text, OPERATORS)}")
 
 
 _RANDOM = re.compile(r"(?i)(?<![a-z])[hr](?![a-z])")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from streams.refusals import said
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,7 +54,7 @@ def _moved(error: Any, places: Places) -> InitErrorDetails:
         return InitErrorDetails(type="extra_forbidden", loc=loc, input=None)
     if error["type"] == "missing" and offset is None:
         return InitErrorDetails(type="missing", loc=loc, input=None)
-    return _detail(loc, str(error["msg"]).removeprefix("Value error, "), offset)
+    return _detail(loc, said(error), offset)
 
 
 def joined(parts: Sequence[str], word: str = "and") -> str:

@@ -101,7 +101,7 @@ def test_rule_takes_words_and_symbols():
         ({"metric": "latency", "window": "7m", "value": 5}, "nearest: 5m and 10m"),
         ({"metric": "up", "window": "5m", "value": 0}, "takes no window"),
         ({"metric": "latency", "aggregate": "last", "window": "5m", "value": 0}, "takes no window"),
-        ({"metric": "latency", "operator": "bigger", "value": 0}, "Input should be"),
+        ({"metric": "latency", "operator": "bigger", "value": 0}, "there is no operator 'bigger'"),
         ({"metric": "latency", "value": float("nan")}, "finite"),
         ({"metric": "errors", "aggregate": "mean", "value": 1}, "takes no aggregate"),
     ],
