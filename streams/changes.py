@@ -16,6 +16,7 @@ import orjson
 from schemas import Control
 from streams.control import FILE_UNKNOWN, Change, Controls
 from streams.control_bodies import BodyError, parse_body
+from streams.instants import iso
 from streams.rules import Rule
 from streams.suppression import KINDS as QUIETING
 
@@ -23,6 +24,7 @@ KINDS = ("rule", "threshold", *QUIETING)
 FILE = "file"
 _MOST_SHOWN = 3
 _MOST_TEXT = 60
+_INSTANTS = frozenset(("starts", "ends", "until", "muted_until"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +166,19 @@ def _replaced(rule: Rule, change: Change) -> str:
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The fields in which two bodies differ, with what they were and are; empty where there is none."""
     fields = [n for n in dict.fromkeys([*old, *new]) if old.get(n) != new.get(n)]
-    shown = [f"{n} {_shown(old.get(n))} → {_shown(new.get(n))}" for n in fields[:_MOST_SHOWN]]
+    shown = [f"{n} {_shown(old.get(n), n)} → {_shown(new.get(n), n)}" for n in fields[:_MOST_SHOWN]]
     more = [f"and {len(fields) - _MOST_SHOWN} fields more"] if len(fields) > _MOST_SHOWN else []
     return ", ".join(shown + more)
 
 
-def _shown(value: Any) -> str:
+def readable(field: str, value: Any) -> Any:
+    """A field's value as people read it: times in ISO 8601 instead of milliseconds."""
+    return iso(value) if field in _INSTANTS and isinstance(value, (int, float)) else value
+
+
+def _shown(value: Any, field: str = "") -> str:
     if value is None:
         return "none"
+    value = readable(field, value)
     text = value if isinstance(value, str) else orjson.dumps(value).decode().removesuffix(".0")
     return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 1] + "…"

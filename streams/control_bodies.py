@@ -20,6 +20,7 @@ from streams.settings import Settings
 from streams.silences import Silence
 from streams.units import Duration
 
+UNKNOWN_FIELD = "unknown field"
 MOST_BYTES = 64 * 1024
 _MOST_ID = 300
 
@@ -167,7 +168,7 @@ def problems(error: ValidationError) -> list[tuple[str, str]]:
 
 def _words(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "unknown field"
+        return UNKNOWN_FIELD
     if error["type"] == "missing":
         return "is required"
     return said(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from streams.patterns import refuse_costly
+from streams.refusals import meant
 
 _MATCHER = re.compile(r'^\s*([A-Za-z_][\w.-]*)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|(.*?))\s*$')
 
@@ -42,6 +43,9 @@ def parse(text: str) -> Matcher:
         raise ValueError(f'{text!r} is no matcher; write for instance severity="critical"')
     name, operator, quoted, bare = found.groups()
     value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+    if quoted is None and value.startswith("="):
+        one = f'write {name}{operator}{value.lstrip("= ")}, or {name}{operator}"{value}" for a value that begins with ='
+        raise ValueError(f"{text!r} has an = too many: {one}")
     if operator in ("=~", "!~"):
         try:
             re.compile(value)
@@ -54,6 +58,24 @@ def parse(text: str) -> Matcher:
 def matches(matchers: tuple[str, ...], labels: Mapping[str, str]) -> bool:
     """Whether `labels` pass every matcher."""
     return all(parse(m).matches(labels) for m in matchers)
+
+
+def unpassed(matchers: Iterable[str], known: Sequence[Mapping[str, str]]) -> str:
+    """The first of `matchers` that none of the `known` labels passes, with what is there; empty where there is none."""
+    for text in matchers:
+        matcher = parse(text)
+        if any(matcher.matches(labels) for labels in known):
+            continue
+        values = sorted({labels[matcher.name] for labels in known if matcher.name in labels})
+        if values:
+            return text + (meant(matcher.value, values) or _there_are(values))
+        names = sorted({name for labels in known for name in labels})
+        return f"{text}: none has a label {matcher.name}{meant(matcher.name, names) or _there_are(names)}"
+    return ""
+
+
+def _there_are(words: Sequence[str]) -> str:
+    return f"; there are {', '.join(words[:10])}" if words else ""
 
 
 def _valid(text: str) -> str:

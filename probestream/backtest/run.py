@@ -18,6 +18,9 @@ from probestream.suppressing import suppressions_of
 from schemas import Alert, Control
 from streams.changes import Changes
 from streams.instants import iso
+from streams.labels import unpassed
+from streams.preview import alert_labels
+from streams.refusals import meant
 from streams.replay import Alerting
 from streams.rules.compile import compile_rules
 from streams.units import human
@@ -56,6 +59,8 @@ class Asked:
     jobs: int = 1
     labels: tuple[Label, ...] = ()
     wanted: Callable[[Episode], bool] = lambda _: True
+    only: tuple[str, ...] = ()  # the targets that are wanted, all where there is none
+    match: tuple[str, ...] = ()  # matchers that alerts pass which are wanted
     alerts: Sequence[tuple[float, Alert]] | None = None
     controls: Sequence[tuple[float, Control]] | None = None
 
@@ -110,6 +115,7 @@ def backtest(log: Log, asked: Asked, told: Told | None = None) -> dict[str, Any]
         warnings=[
             *_warnings(trials[0].rules, detected[0], span, had, warm_from, asked),
             *_gaps(sides, warm_from, asked),
+            *_unmet(trials[0].rules, detected[0].targets, asked),
         ],
     )
 
@@ -202,6 +208,18 @@ def _warnings(
     for reason, refusals in sorted(found.refused.items()):
         told.append(("refused", f"{refusals.count:,} not taken in, {reason}: {refusals.first}"))
     return told
+
+
+def _unmet(rules: Sequence[Rule], seen: set[str], asked: Asked) -> Iterator[tuple[str, str]]:
+    """What was asked to be told of and cannot be there: of a name mistyped, an empty report would be a lie."""
+    known = {target.name: target.all_labels for target in asked.config.targets}
+    known |= {alert.target: dict(alert.labels) for _, alert in asked.alerts or () if alert.target not in known}
+    known |= {name: {"kind": "push", "target": name} for name in seen - known.keys()}
+    for target in asked.only:
+        if target not in known and not target.startswith("group:"):
+            yield "unknown-target", f"no target is named {target}{meant(target, known)}"
+    if found := unpassed(asked.match, [*known.values(), *(alert_labels(rule, {}) for rule in rules)]):
+        yield "no-match", f"no alert can match {found}"
 
 
 def _metrics_of(rule: str, names: Sequence[str], conditions: Any) -> set[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption, UsageProblem
 from probestream.cli.control import ActorOption, Session, accepted, actor_of, run, tell
 
+if TYPE_CHECKING:
+    from schemas import Alert as Active
+
+_MOST_SHOWN = 20
 Alert = Annotated[str, typer.Argument(help="The alert's id, or how it begins.")]
 Comment = Annotated[str, typer.Option("--comment", "-m", help="Why.", show_default=False)]
 
@@ -82,10 +86,21 @@ def _ask(
     async def work(session: Session) -> None:
         from probestream.cli.active import active_alerts  # noqa: PLC0415
 
-        found = [a for a in await active_alerts(session.kafka) if a.id.startswith(alert)]
+        active = await active_alerts(session.kafka)
+        found = [a for a in active if a.id.startswith(alert)]
         if len(found) != 1:
-            raise Failure(f"{len(found) or 'no'} active alerts have an id that begins with {alert!r}")
+            missed = f"{len(found) or 'no'} active alerts have an id that begins with {alert!r}"
+            raise Failure(missed + _which(found or [a for a in active if alert in (a.target, a.rule)] or active))
         change = await session.client.change(kind, found[0].id, body, None, actor_of(actor))
         tell(accepted(change), f"{found[0].rule} on {found[0].target} {done}", as_json)
 
     run(*where, work)
+
+
+def _which(alerts: list[Active]) -> str:
+    """The alerts to choose from, the latest first, as the end of a complaint."""
+    if not alerts:
+        return "; none is active"
+    shown = [f"\n  {a.id}  {a.severity} {a.rule} on {a.target}, {a.state}" for a in alerts[::-1][:_MOST_SHOWN]]
+    more = f"\n  and {len(alerts) - _MOST_SHOWN} more" if len(alerts) > _MOST_SHOWN else ""
+    return f"; choose from:{''.join(shown)}{more}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from probestream.cli.common import ConfigOption, DataOption, JsonOption, config_path
+from probestream.cli.common import ConfigOption, DataOption, JsonOption, UsageProblem, config_path
 from probestream.cli.control import Session, run, show_changes
 
 
@@ -18,6 +18,11 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Show every change at run time, accepted and refused, newest first: who, when, from what to what."""
+    from streams.control_bodies import MODELS  # noqa: PLC0415
+    from streams.refusals import meant  # noqa: PLC0415
+
+    if kind and kind not in MODELS:
+        raise UsageProblem(f"there is no kind {kind!r}{meant(kind, MODELS)}\nthere are: {', '.join(MODELS)}")
 
     async def work(session: Session) -> None:
         changes = [c for c in (await session.client.refresh()).audit() if not kind or c.kind == kind]

@@ -113,7 +113,8 @@ def backtest(
         return Asked(
             config=tried, name=str(rules or config_path(config)), from_=from_, to=to, against=other,
             against_name=against or "", nights=nights, warm_up_s=warm_up_s,
-            jobs=jobs or os.cpu_count() or 1, labels=marks, wanted=wanted, alerts=alerts, controls=controls,
+            jobs=jobs or os.cpu_count() or 1, labels=marks, wanted=wanted, only=tuple(target or ()),
+            match=tuple(match or ()), alerts=alerts, controls=controls,
         )  # fmt: skip
 
     try:

@@ -13,9 +13,9 @@ from probestream.cli.control import (
     ExpectedOption,
     NoteOption,
     Session,
+    Written,
     accepted,
     actor_of,
-    read_mapping,
     run,
     show_changes,
     tell,
@@ -52,13 +52,17 @@ def add_set(app: typer.Typer, what: Kind, promise: str) -> None:
         data: DataOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        body = read_mapping(file)
+        written = Written(file)
+        body = written.body
         name = what.single or next((body[field] for field in what.named_by if field in body), None)
         if not isinstance(name, str) or not name:
-            raise UsageProblem(f"{file}: name: is required")
+            whole = next((section for section in body if isinstance(body[section], list) and "name" not in body), None)
+            alone = f"; one {what.noun} alone is wanted, not a list in {whole}" if whole else ""
+            raise UsageProblem(written.problem("name", f"is required, a text{alone}"))
 
         async def work(session: Session) -> None:
-            done = await session.client.change(what.kind, name, body, expected, actor_of(actor), note=note)
+            with written.blamed(what.kind):
+                done = await session.client.change(what.kind, name, body, expected, actor_of(actor), note=note)
             tell(accepted(done), f"{what.noun} {name} set", as_json)
 
         run(config, data, work)

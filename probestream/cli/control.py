@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import json
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -138,30 +140,51 @@ def show_changes(changes: list[Change], as_json: bool, *, named: bool = False) -
 
 def differences(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[str]:
     """What a change did, field by field."""
+    from streams.changes import readable  # noqa: PLC0415
+
     if new is None:
         return ["deleted"]
     before = old or {}
     changed = [name for name in {**before, **new} if before.get(name) != new.get(name)]
     lines = []
     for name in changed:
-        was, now = (json.dumps(x.get(name), ensure_ascii=False) if name in x else "" for x in (before, new))
+        was, now = (json.dumps(readable(name, x[name]), ensure_ascii=False) if name in x else "" for x in (before, new))
         lines.append(f"{name}: {was} → {now}" if was and now else f"{name}: {now}" if now else f"{name}: {was} → gone")
     return lines
 
 
-def read_mapping(path: str) -> dict[str, Any]:
-    """The YAML or JSON mapping in a file, `-` for standard input. Raises UsageProblem."""
-    import sys  # noqa: PLC0415
+class Written:
+    """The YAML or JSON mapping of a file, `-` for standard input, and where its fields stand.
 
-    import yaml  # noqa: PLC0415
+    Raises UsageProblem where it cannot be read, ConfigError with the place where it is no such text.
+    """
 
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
-        value = yaml.safe_load(text)
-    except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageProblem(f"{path} is not YAML: {error}") from error
-    if not isinstance(value, dict):
-        raise UsageProblem(f"{path} must hold one mapping")
-    return {str(k): v for k, v in json.loads(json.dumps(value, default=lambda x: x.isoformat())).items()}
+    def __init__(self, path: str) -> None:
+        from probestream.config.load import Reader, read_text  # noqa: PLC0415
+
+        self._reader = Reader("standard input" if path == "-" else path, {}, Path.cwd())
+        self._reader.wanted = "one mapping is wanted, as {name: ..., ...}"
+        read = self._reader.read(sys.stdin.read() if path == "-" else read_text(Path(path)))
+        # As JSON carries it: dates are texts there.
+        text = json.dumps({str(k): v for k, v in read.items()}, default=lambda x: getattr(x, "isoformat", x.__str__)())
+        self.body: dict[str, Any] = json.loads(text)
+
+    def problem(self, field: str, message: str, kind: str = "") -> str:
+        """A complaint about a field, `all.0.metric` for instance, with file, line and column."""
+        from probestream.config.fields import suggest  # noqa: PLC0415
+        from streams.control_bodies import MODELS, UNKNOWN_FIELD  # noqa: PLC0415
+
+        path = tuple(int(step) if step.isdecimal() else step for step in field.split(".") if step)
+        if message == UNKNOWN_FIELD and kind in MODELS:
+            message += suggest(path, MODELS[kind])
+        return str(self._reader.problem(path, message))
+
+    @contextlib.contextmanager
+    def blamed(self, kind: str) -> Iterator[None]:
+        """Turns what is wrong with the body of a record of `kind` into a UsageProblem with its places."""
+        from streams.control_bodies import BodyError  # noqa: PLC0415
+
+        try:
+            yield
+        except BodyError as error:
+            raise UsageProblem("\n".join(self.problem(*each, kind) for each in error.problems)) from error

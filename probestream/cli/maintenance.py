@@ -9,7 +9,7 @@ import typer
 
 from probestream.cli.changing import Kind, add_delete, add_history, add_rollback, add_set
 from probestream.cli.common import ConfigOption, DataOption, JsonOption
-from probestream.cli.control import Session, read_mapping, run
+from probestream.cli.control import Session, Written, run
 from probestream.cli.silence import show_hits
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ def preview(file: File, count: Count = 10, config: ConfigOption = None, data: Da
     from streams.control_bodies import parse_body  # noqa: PLC0415
     from streams.units import now_ms  # noqa: PLC0415
 
-    body = read_mapping(file)
+    written = Written(file)
 
     async def work(session: Session) -> None:
-        window: Window = parse_body("maintenance", str(body.get("name", "preview")), body)
+        with written.blamed("maintenance"):
+            window: Window = parse_body("maintenance", str(written.body.get("name", "preview")), written.body)
         await session.client.refresh()
         show(window.described(0, now_ms(), count))
         await show_hits(session, window.hits)

@@ -12,6 +12,8 @@ from probestream.cli.common import ConfigOption, DataOption, Failure, JsonOption
 from probestream.cli.control import ActorOption, Session, accepted, actor_of, run, tell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.preview import Hits
     from streams.silences import Silence
 
@@ -63,9 +65,9 @@ def add(
 
     async def work(session: Session) -> None:
         done = accepted(await session.client.change("silence", key, body, 0, who))
-        tell(done, f"silence {key} added", as_json)
+        tell(done, f"silence {key} added, {_when(body)}", as_json)
         if not as_json:
-            await _show_hits(session, session.client.controls.value("silence", key).hits)
+            await _show_hits(session, session.client.controls.value("silence", key))
 
     run(config, data, work)
 
@@ -80,22 +82,37 @@ def preview(
     async def work(session: Session) -> None:
         silence: Silence = parse_body("silence", "preview", body_of(matchers, "1h", None, None))
         await session.client.refresh()
-        await _show_hits(session, silence.hits, as_json)
+        await _show_hits(session, silence, as_json)
 
     run(config, data, work)
 
 
-async def _show_hits(session: Session, hits: Any, as_json: bool = False) -> None:
-    await show_hits(session, lambda _, labels: hits(labels), as_json)
+async def _show_hits(session: Session, silence: Silence, as_json: bool = False) -> None:
+    await show_hits(session, lambda _, labels: silence.hits(labels), as_json, silence.matchers)
 
 
-async def show_hits(session: Session, hits: Hits, as_json: bool = False) -> None:
-    """Print what `hits` holds for."""
+def _when(body: dict[str, Any]) -> str:
+    """From when on and until when, as the record will have it."""
+    from streams.instants import iso  # noqa: PLC0415
+    from streams.units import human, now_ms  # noqa: PLC0415
+
+    begins = f"from {iso(body['starts'])} " if body["starts"] > now_ms() else ""
+    return f"{begins}until {iso(body['ends'])}: for {human(round((body['ends'] - body['starts']) / 1000.0))}"
+
+
+async def show_hits(session: Session, hits: Hits, as_json: bool = False, matchers: Sequence[str] = ()) -> None:
+    """Print what `hits` holds for; where that is nothing, which of the `matchers` is to blame."""
+    from agents.probe.settings import face_of  # noqa: PLC0415
     from probestream.cli.active import active_alerts  # noqa: PLC0415
+    from streams.labels import unpassed  # noqa: PLC0415
+    from streams.preview import alert_labels  # noqa: PLC0415
     from streams.preview import preview as found_by  # noqa: PLC0415
 
     alerts = [a for a in await active_alerts(session.kafka) if hits(a.target, {"target": a.target, **a.labels})]
-    targets = found_by(hits, session.config.targets, session.client.controls.rules(session.config.rules))
+    controls = session.client.controls
+    there = list(controls.laid_over("target", {t.name: face_of(t) for t in session.config.targets}).values())
+    rules = controls.rules(session.config.rules)
+    targets = found_by(hits, there, rules)
     if as_json:
         plain = [
             {"id": a.id, "rule": a.rule, "target": a.target, "severity": a.severity, "state": a.state} for a in alerts
@@ -106,11 +123,13 @@ async def show_hits(session: Session, hits: Hits, as_json: bool = False) -> None
     for alert in alerts[:50]:
         typer.echo(f"  {alert.severity:8} {alert.rule} on {alert.target}  {alert.state}  {alert.id}")
     count = sum(map(len, targets.values()))
-    typer.echo(f"{len(targets)} of {len(session.config.targets)} targets, with {count} rules about them")
-    for name, rules in list(targets.items())[:50]:
-        typer.echo(f"  {name}: {', '.join(rules)}")
+    typer.echo(f"{len(targets)} of {len(there)} targets, with {count} rules about them")
+    for name, about in list(targets.items())[:50]:
+        typer.echo(f"  {name}: {', '.join(about)}")
     if not targets and not alerts:
-        typer.echo("  nothing: look at the labels of a target in `probestream check`, or on the page")
+        labels = [alert_labels(rule, target.all_labels) for target in there for rule in rules]
+        why = unpassed(matchers, labels) if labels else ""
+        typer.echo(f"  nothing: {why or 'no alert can have all of these labels'}")
 
 
 @app.command("list")

@@ -142,6 +142,7 @@ class Reader:
     """Reads one file, and knows where each of its parts stands."""
 
     yaml_loader: type[yaml.SafeLoader] = yaml.SafeLoader
+    wanted = "the file must be a mapping with targets, rules, ..."
 
     def __init__(self, file: str, environ: Mapping[str, str], base: Path) -> None:
         self.file, self.environ, self.base = file, environ, base
@@ -182,7 +183,7 @@ class Reader:
         if data is None:
             return {}
         if not isinstance(data, dict):
-            raise ConfigError([Problem(self.file, 1, 1, "", "the file must be a mapping with targets, rules, ...")])
+            raise ConfigError([Problem(self.file, 1, 1, "", self.wanted)])
         return data
 
     def _checked(self, node: yaml.Node | None) -> None:

@@ -37,6 +37,8 @@ async def test_a_silence_from_preview_to_expiry(kafka, cli):
     assert [a["id"] for a in seen["alerts"]] == ["a1"]
     assert seen["targets"] == {"shop": ["slow", "down"]}
     told = await cli("silence", "add", "team=web", "--for", "2h", "-m", "deploy")
+    assert ", until 20" in told
+    assert "Z: for 2h (version 1)" in told
     assert "1 active alert\n" in told
     assert "shop: slow, down" in told
     (row,) = json.loads(await cli("silence", "list", "--json"))
@@ -48,9 +50,20 @@ async def test_a_silence_from_preview_to_expiry(kafka, cli):
     )
     assert "is over" in await cli("silence", "expire", row["id"][:8])
     assert json.loads(await cli("silence", "list", "--json")) == []
+    assert "  nothing: team=wbe; did you mean web?" in await cli("silence", "preview", "team=wbe")
+    assert "  nothing: teem=web: none has a label teem; did you mean team?" in await cli(
+        "silence", "add", "teem=web", "--for", "1m"
+    )
+    await cli("targets", "set", "-", given="{name: till, kind: push, labels: {team: shops}}")
+    assert "1 of 3 targets, with 2 rules about them\n  till: slow, down" in await cli(
+        "silence", "preview", "team=shops"
+    )
+    assert 'ends: "20' in await cli("audit", "--kind", "silence")  # a time that people can read
     assert "no silences begin with 'zz'" in await cli("silence", "expire", "zz", code=1)
     assert "at least one matcher must ask for a value" in await cli("silence", "add", 'a=~".*"', "--for", "1h", code=2)
     assert "is no list of matchers" in await cli("silence", "add", "team", "--for", "1h", code=2)
+    assert "write team=web, or" in await cli("silence", "add", "team==web", "--for", "1h", code=2)
+    assert "no kind 'silense'; did you mean silence?" in await cli("audit", "--kind", "silense", code=2)
 
 
 async def test_a_rule_from_set_to_rollback(cli):
@@ -69,7 +82,12 @@ async def test_a_rule_from_set_to_rollback(cli):
     assert (rows["down"]["by"], rows["down"]["version"]) == ("file", 0)
     await cli("rules", "delete", "slow")
     assert "did you mean 'down'" in await cli("rules", "delete", "dwon", code=2)
-    assert "valu: unknown field" in await cli("rules", "set", "-", given="{name: x, metric: up, valu: 0}", code=2)
+    bad = cli.folder / "bad.yaml"
+    bad.write_text("name: x\nmetric: up\nvalu: 0\noperator: equls\n")
+    told = await cli("rules", "set", str(bad), code=2)
+    assert f"{bad}:3:1: valu: unknown field; did you mean value?" in told
+    assert f"{bad}:4:1: operator: there is no operator 'equls'" in told
+    assert "or notEquals; did you mean equals?" in told
     audit = json.loads(await cli("audit", "--json"))
     assert [c["outcome"] for c in audit if c["kind"] == "rule"] == [
         "invalid", "invalid", "accepted", "accepted", "accepted", "conflict", "accepted",
@@ -93,7 +111,15 @@ async def test_windows_snoozes_and_reload(kafka, cli):
     assert "slow on shop is acknowledged by ada" in await cli("ack", "a1b2", "-m", "mine")
     assert "slow on shop is for anybody again" in await cli("ack", "a1b2", "--undo")
     assert "slow on shop is called resolved" in await cli("resolve", "a1b2", "-m", "fixed")
-    assert "no active alerts" in await cli("snooze", "zz", "--for", "30m", code=1)
+    told = await cli("snooze", "zz", "--for", "30m", code=1)
+    assert (
+        "no active alerts have an id that begins with 'zz'; choose from:\n  a1b2c3  critical slow on shop, firing"
+        in told
+    )
+    async with writer(kafka) as w:
+        await w.write(alert("d4e5f6", target="db", rule="slow"))
+    told = await cli("ack", "db", code=1)
+    assert told.endswith("choose from:\n  d4e5f6  critical slow on db, firing\n")
     assert "0 changes" in await cli("reload")
     cli.config.write_text(CONFIG.replace("value: 100", "value: 400"))
     assert "rule slow changed" in await cli("reload")

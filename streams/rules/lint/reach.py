@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from streams.kernel import kinds
-from streams.labels import parse
+from streams.labels import unpassed
 from streams.rules import words
 from streams.rules.lint.logic import Not, can_hold, formula
 from streams.rules.lint.watch import Remark, Watch, remark
@@ -57,19 +57,7 @@ def unselected(watch: Watch) -> Iterator[Remark]:
 
 def _which(rule: Rule, watch: Watch) -> str:
     """The matcher that is to blame alone, with what there is; else all of them."""
-    for text in rule.match:
-        matcher = parse(text)
-        if any(matcher.matches(t.all_labels) for t in watch.targets):
-            continue
-        values = sorted({t.all_labels[matcher.name] for t in watch.targets if matcher.name in t.all_labels})
-        if not values:
-            labels = sorted({name for t in watch.targets for name in t.all_labels})
-            close = difflib.get_close_matches(matcher.name, labels, n=1)
-            meant = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(labels[:10])}"
-            return f"{text}: none has a label {matcher.name}{meant}"
-        close = difflib.get_close_matches(matcher.value, values, n=1)
-        return f"{text}" + (f"; did you mean {close[0]}?" if close else f"; there are {', '.join(values[:10])}")
-    return " and ".join(rule.match)
+    return unpassed(rule.match, [t.all_labels for t in watch.targets]) or " and ".join(rule.match)
 
 
 def unmeasured(watch: Watch) -> Iterator[Remark]:

@@ -22,6 +22,7 @@ from probestream.backtest.rules_file import with_rules
 from probestream.backtest.run import Asked, EmptyError, backtest
 from probestream.backtest.span import Nights, Span
 from probestream.backtest.table import as_csv, show
+from probestream.cli.backtest import progress
 from probestream.config import ConfigError, load_text
 from schemas import SampleBatch, encode
 from streams.instants import instant
@@ -158,6 +159,35 @@ def test_a_log_that_begins_later_is_told_clearly(log, tmp_path):
     assert told["warnings"][0]["code"] == "shorter-log"
     assert "28.5 days after the time asked for" in told["warnings"][0]["message"]
     assert told["nights"]["count"] < 2
+
+
+def test_a_name_mistyped_is_no_quiet_month(log, tmp_path):
+    """Where `--target` or `--match` asks for what is nowhere, the report says so; for what is there, it does not."""
+    given = {"only": ("a", "aa", "group:region=eu"), "match": ('severity="critcal"', "target=a")}
+    warnings = {w["code"]: w["message"] for w in backtest(log, asked(tmp_path, **given))["warnings"]}
+    assert warnings["unknown-target"] == "no target is named aa; did you mean a?"
+    assert warnings["no-match"] == 'no alert can match severity="critcal"; did you mean critical?'
+    given = {"only": ("a", "b"), "match": ('severity="critical"', "target=~a|b")}
+    codes = [w["code"] for w in backtest(log, asked(tmp_path, **given))["warnings"]]
+    assert not {"unknown-target", "no-match"} & set(codes)
+
+
+def test_a_bar_shows_on_a_terminal_how_far_it_is(log, tmp_path, monkeypatch, capsys):
+    """What is done, how many samples, how many a second; into a pipe it writes nothing."""
+    for name in ("TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "120"}.items():
+        monkeypatch.setenv(name, value)
+    with progress() as told:
+        backtest(log, asked(tmp_path), told)
+    shown = capsys.readouterr().err
+    assert "━" in shown
+    assert "4,206 samples, " in shown
+    assert "writing the report" in shown
+    monkeypatch.delenv("FORCE_COLOR")
+    with progress() as told:
+        backtest(log, asked(tmp_path), told)
+    assert capsys.readouterr().err == ""
 
 
 def test_files_that_are_no_export(tmp_path):
