@@ -1,17 +1,22 @@
-"""Child processes that never outlive this one, whatever becomes of it."""
+"""Child processes that never outlive this one, whatever becomes of it; and an end that comes, whatever hangs."""
 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
+import logging
 import os
 import signal
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+log = logging.getLogger("probestream.run")
 
 
 def die_with_parent() -> Callable[[], None] | None:
@@ -30,3 +35,19 @@ def die_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return bind
+
+
+def end_within(seconds: float, code: int) -> None:
+    """See to it that this process is gone in `seconds`, with exit code `code`, whatever task or thread waits on.
+
+    Work that is over has nothing left to save: a library's thread that is never joined, or a task that swallows its
+    cancellation, would otherwise keep the process, and so its restart, for ever. Says on standard error what hung.
+    """
+
+    def end() -> None:
+        time.sleep(seconds)
+        log.error("this process should have ended %.0f s ago, and is ended; its threads were at:", seconds)
+        faulthandler.dump_traceback()
+        os._exit(code)
+
+    threading.Thread(target=end, name="end for sure", daemon=True).start()

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probestream.processes import end_within
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
@@ -22,6 +24,7 @@ AFTER_FILES = "PROBESTREAM_AFTER_FILES"
 _PARENT = "PROBESTREAM_PARENT"
 _TOPICS_TIMEOUT_S = 60.0
 _OTHERS_TIMEOUT_S = 30.0
+_END_WITHIN_S = 5.0
 log = logging.getLogger("probestream.run")
 
 
@@ -127,7 +130,10 @@ def run(name: str, config: Config, data: DataFolder, reread: Callable[[], Config
 
     set_up_logging()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_run(name, config, data, reread))
+        code = runner.run(_run(name, config, data, reread))
+        # Leaving the runner waits for every task, and the interpreter for every thread; one of Faust's may not end.
+        end_within(_END_WITHIN_S, code)
+    return code
 
 
 async def _run(name: str, config: Config, data: DataFolder, reread: Callable[[], Config] | None) -> int:
