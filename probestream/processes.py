@@ -1,7 +1,9 @@
-"""Child processes that never outlive this one, whatever becomes of it; and an end that comes, whatever hangs."""
+"""Child processes that never outlive this one, whatever becomes of it; and an end that comes, whatever hangs in it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import faulthandler
 import logging
@@ -10,10 +12,11 @@ import signal
 import sys
 import threading
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 log = logging.getLogger("probestream.run")
@@ -46,8 +49,47 @@ def end_within(seconds: float, code: int) -> None:
 
     def end() -> None:
         time.sleep(seconds)
-        log.error("this process should have ended %.0f s ago, and is ended; its threads were at:", seconds)
-        faulthandler.dump_traceback()
-        os._exit(code)
+        _end(f"this process should have ended {seconds:.0f} s ago", code)
 
     threading.Thread(target=end, name="end for sure", daemon=True).start()
+
+
+@asynccontextmanager
+async def alive(beats: int = 60, every_s: float = 1.0) -> AsyncIterator[None]:
+    """End this process with exit code 1 where its event loop stands still for `beats` times `every_s` seconds.
+
+    A loop that waits for a thread which waits for the loop answers nobody, and no watchdog that is one of its tasks
+    can tell. The time is counted by a thread of this process: one that was frozen, or slept with its machine, does
+    not count the time for which it did not run.
+    """
+    beaten, over = 0, threading.Event()
+
+    def listen() -> None:
+        heard, silent = -1, 0
+        while not over.wait(every_s):
+            silent = silent + 1 if beaten == heard else 0
+            heard = beaten
+            if silent >= beats:
+                _end(f"the event loop has stood still for {beats * every_s:.0f} s", 1)
+
+    async def beat() -> None:
+        nonlocal beaten
+        while True:
+            beaten += 1
+            await asyncio.sleep(every_s / 2)
+
+    threading.Thread(target=listen, name="is the loop alive", daemon=True).start()
+    heart = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        over.set()
+        heart.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await heart
+
+
+def _end(why: str, code: int) -> None:
+    log.error("%s: it is ended; its threads were at:", why)
+    faulthandler.dump_traceback()
+    os._exit(code)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probestream.processes import end_within
+from probestream.processes import alive, end_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -167,7 +167,7 @@ async def _run(name: str, config: Config, data: DataFolder, reread: Callable[[],
         from agents.watch import serving  # noqa: PLC0415 - as above
 
         port = config.watch.port and config.watch.port + ROLES.index(name)
-        async with serving(data.metrics, name, config.watch.host, port):
+        async with alive(), serving(data.metrics, name, config.watch.host, port):
             await role(name, config, data, stop, _ready, reread)
     except TopicError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says it all
