@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.watch import LAG, gave_up
+from streams.fetched import as_one
 from streams.kafka import KafkaSettings, consumer_options
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
             try:
                 if not started:
                     await consumer.start()
+                    as_one(consumer._fetcher, frozenset([topic]))  # noqa: SLF001 - looked at within bounds of memory
                     started = True
                 async with asyncio.timeout(5.0):
                     ends = await consumer.end_offsets([TopicPartition(topic, p) for p in offsets])

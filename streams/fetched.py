@@ -12,29 +12,28 @@ import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from aiokafka import codec
 from aiokafka.consumer import fetcher as fetching
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from numpy.typing import NDArray
 
+from streams.compression import Unread, decompressed
 from streams.kernel import batches
 from streams.records import Record, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
 Heads = NDArray[np.int64]
-
-_DECODE = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: codec.lz4_decode, 4: codec.zstd_decode}
 
 
 class Fetched(NamedTuple):
     """Batches of one partition; `offset` and `timestamp` are those of the last record, as a message has them.
 
     `heads` says of each batch what streams/kernel/batches.py names, where its records are in `data` and where it is in
-    `raw`, the bytes that came.
+    `raw`, the bytes that came. `unread` are those that could not be decompressed, by the offset of their last record:
+    in place of their records they have one without a value there.
     """
 
     topic: str
@@ -45,6 +44,7 @@ class Fetched(NamedTuple):
     heads: Heads
     data: NDArray[np.uint8]
     raw: bytes
+    unread: Mapping[int, Unread]
 
 
 class _Kept(MemoryRecords):  # type: ignore[misc]  # a C class without types
@@ -77,13 +77,17 @@ class _Whole(fetching.PartitionRecords):  # type: ignore[misc]  # aiokafka ships
         data = np.frombuffer(raw, np.uint8)
         if (heads[:, batches.ATTRIBUTES] & (batches.TRANSACTION | batches.CONTROL)).any():
             heads = heads[[self._wanted(head, raw) for head in heads]]
+        unread: Mapping[int, Unread] = {}
         if (heads[:, batches.ATTRIBUTES] & batches.COMPRESSION).any():
-            heads, data = _decompressed(heads, raw)
+            asked = len(heads)
+            heads, data, unread = decompressed(heads, raw)
+            if len(heads) < asked:  # the rest is fetched again
+                self.next_fetch_offset = int(heads[-1, batches.LAST]) + 1
         if len(heads):
             last = heads[-1]
             kind = int(last[batches.ATTRIBUTES] & batches.APPENDED != 0)
             at = int(last[batches.LAST]), int(last[batches.LATEST]), kind
-            yield Fetched(self._tp.topic, self._tp.partition, *at, heads, data, raw)
+            yield Fetched(self._tp.topic, self._tp.partition, *at, heads, data, raw, unread)
 
     def _wanted(self, head: Heads, raw: bytes) -> bool:
         """Whether a batch has records that count: no mark of a transaction, and none that was broken off."""
@@ -112,23 +116,6 @@ def _batch(head: Heads, raw: bytes) -> Any:
     at = int(head[batches.AT])
     length = int.from_bytes(raw[at + 8 : at + 12])
     return MemoryRecords(raw[at : at + 12 + length]).next_batch()
-
-
-def _decompressed(heads: Heads, raw: bytes) -> tuple[Heads, NDArray[np.uint8]]:
-    """The bytes of the batches' records, plain and one after the other, and the heads that say where."""
-    pieces, at, view = [], 0, memoryview(raw)
-    heads = heads.copy()
-    for head in heads:
-        piece: Any = view[int(head[batches.START]) : int(head[batches.END])]
-        kind = int(head[batches.ATTRIBUTES] & batches.COMPRESSION)
-        if kind:
-            if kind not in _DECODE:
-                raise CorruptRecordException(f"a batch in the compression {kind}, which there is not")
-            piece = _DECODE[kind](bytes(piece))  # aiokafka's decoders want bytes
-        pieces.append(piece)
-        head[batches.START], head[batches.END] = at, at + len(piece)
-        at += len(piece)
-    return heads, np.frombuffer(b"".join(pieces), np.uint8)
 
 
 def as_one(fetcher: Any, topics: frozenset[str]) -> None:
@@ -170,8 +157,20 @@ def _columns(one: Fetched) -> Records:
     return Records(own.offset, own.time, own.at, own.end, one.data)
 
 
+def begins(found: Sequence[Any]) -> int:
+    """The offset at which what was fetched begins: of its first record, or of the batch that it is in."""
+    first = found[0]
+    if not isinstance(first, Fetched):
+        return int(first.offset)
+    unread = first.unread.get(int(first.heads[0, batches.LAST]))
+    return unread.first if unread is not None else int(first.heads[0, batches.OFFSET])
+
+
 def messages(found: Sequence[Any], offsets: AbstractSet[int]) -> dict[int, Any]:
-    """The records with these offsets as aiokafka reads them, with keys and headers; without one it cannot read."""
+    """The records with these offsets as aiokafka reads them, with keys and headers; without one it cannot read.
+
+    In place of what a batch has that could not be decompressed: `Unread`.
+    """
     own: dict[int, Any] = {}
     wanted = np.array(sorted(offsets), np.int64)
     for one in found:
@@ -179,6 +178,9 @@ def messages(found: Sequence[Any], offsets: AbstractSet[int]) -> dict[int, Any]:
             first, last = one.heads[:, batches.OFFSET], one.heads[:, batches.LAST]
             held = np.searchsorted(wanted, first) < np.searchsorted(wanted, last, side="right")
             for head in one.heads[held]:
+                if (unread := one.unread.get(int(head[batches.LAST]))) is not None:
+                    own[unread.last] = unread
+                    continue
                 # Headers are of no use to a value that was read without them.
                 with contextlib.suppress(CorruptRecordException, UnicodeDecodeError):
                     own.update((r.offset, r) for r in _batch(head, one.raw) if r.offset in offsets)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.letters import Source, dead_letter
 from schemas import DeadLetter, DecodeError, SampleBatch, decode, encode
+from streams.compression import Unread
 from streams.samples import some_of
 
 if TYPE_CHECKING:
@@ -20,8 +21,20 @@ log = logging.getLogger("probestream.detect")
 
 
 def letter(refused: Refused, topic: str, partition: int, message: Any | None) -> DeadLetter:
-    """The dead letter of samples that were refused, which came in the Kafka `message`, where that can be read."""
+    """The dead letter of samples that were refused, which came in the Kafka `message`, where that can be read.
+
+    Of a whole batch that could not be decompressed it has the bytes, as they came.
+    """
     record, rows = refused.record, refused.rows
+    if isinstance(message, Unread):
+        return dead_letter(
+            Source(topic, partition, message.first, None, message.raw),
+            hop="detect",
+            reason=message.refusal.reason,
+            error=message.refusal.message,
+            at=float(record.time),
+            count=message.records,
+        )
     value = record.value
     if rows is not None:
         # A text that is no UTF-8 keeps fastavro from reading the batch; then the letter is all of it.

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 PIECE_MS = 60_000
 _BYTES = 1 << 20
 _RECORD_BYTES = 100  # what a record takes beside its bytes: one that cannot be read takes 0.1 ms, though it has none
+_MOST = _BYTES // _RECORD_BYTES  # to look at all of millions for each piece would take longer than to fold them
 
 
 def piece(records: Records, at: int) -> Records:
     """The records from number `at` on that are folded in one go: of a minute, of some bytes, and of some number."""
-    size = np.cumsum(records.end[at:] - records.at[at:] + _RECORD_BYTES)
-    over = (records.time[at:] > records.time[at] + PIECE_MS) | (size - size[0] >= _BYTES)
-    return records.part(at, at + int(over.argmax()) if over.any() else len(records))
+    stop = min(at + _MOST, len(records))
+    size = np.cumsum(records.end[at:stop] - records.at[at:stop] + _RECORD_BYTES)
+    over = (records.time[at:stop] > records.time[at] + PIECE_MS) | (size - size[0] >= _BYTES)
+    return records.part(at, at + int(over.argmax()) if over.any() else stop)

@@ -223,7 +223,7 @@ class Worker:
                 break
             some = piece(records, at)
             if at == 0:
-                await self._check_hole(fold, int(records.offset[0]))
+                await self._check_hole(fold, fetched.begins(bundle.value))
             at += len(some)
             if began != self._assignment:
                 return
@@ -241,7 +241,7 @@ class Worker:
             self._events.append(event)
 
     async def _check_hole(self, fold: Fold, first: int) -> None:
-        """Raise HoleError where a record is missing before a bundle, `first` of which is the next to be folded.
+        """Raise HoleError where a record is missing before a bundle that begins at `first`, the next to be folded.
 
         Within a bundle there is none: it was fetched in one, and what offsets it lacks are marks of transactions.
         """
