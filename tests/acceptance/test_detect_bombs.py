@@ -55,7 +55,7 @@ async def test_batch_that_decompresses_beyond_bounds_is_one_dead_letter_and_cost
                     await feed.samples("shop", True)
                 offsets["last"] = await throw(thrower, topic, home, bombs["zstd"])
             await seen.wait(HEALTH, lambda h: h[-1].count_1h == 4)
-            letters = await seen.wait(DEAD_LETTERS, 4, timeout=40)
+            letters = await seen.wait(DEAD_LETTERS, 4)
             assert peak_bytes() - before < 4 * MOST_BYTES
         async with role(kafka):
             await feed.samples("shop", True)
