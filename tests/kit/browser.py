@@ -64,7 +64,7 @@ async def browsing() -> AsyncIterator[Browser]:
     path = chromium()
     expect.set_options(timeout=1000 * PATIENCE_S)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=2000 * PATIENCE_S)
         try:
             yield browser
         finally:

@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from streams.units import now_ms
 from tests.kit.browser import Complaints, free_port, new_page
-from tests.kit.page import SHOP, card, containing, gateway, http, is_live
+from tests.kit.page import SHOP, card, containing, gateway, http, is_live, tell
 from tests.kit.records import alert, health, notification, rollup, writer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def test_a_gateway_that_restarts(kafka: KafkaSettings, browser: Browser, c
         heard: list[dict[str, Any]] = []
         page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(json.loads(frame))))
         async with gateway(kafka, port, SHOP) as url:
-            await out.write(health("shop", latency_ms=10.0), rollup(pane, {"shop": (1.0, 0.0, 10.0)}))
+            await tell(out, url, health("shop", latency_ms=10.0), rollup(pane, {"shop": (1.0, 0.0, 10.0)}))
             await page.goto(url)
             await is_live(page)
             await out.write(alert("a1", 2, "firing"))
@@ -47,7 +47,7 @@ async def test_a_gateway_that_restarts(kafka: KafkaSettings, browser: Browser, c
             rollup(pane + 60_000, {"shop": (1.0, 0.0, 500.0)}),
         )
         async with gateway(kafka, port, SHOP):
-            await is_live(page, 40_000)
+            await is_live(page)
             await expect(page.locator("#banner")).to_be_hidden()
             await expect(page.locator(".alert .alert-summary")).to_have_text(["shop is slow"])
             await expect(page.locator("#bell .badge")).to_have_text("2")
@@ -69,7 +69,7 @@ async def test_a_network_without_websockets(kafka: KafkaSettings, browser: Brows
         await page.goto(url)
         await expect(page.locator("#live")).to_have_text("Disconnected")
         await out.write(health("shop", "unhealthy"), alert("a1", 2))
-        await expect(page.locator("#overall")).to_have_text("1 target unhealthy", timeout=30_000)
+        await expect(page.locator("#overall")).to_have_text("1 target unhealthy")
         await expect(page.locator(".alert")).to_have_count(1)
         await expect(page.locator("#bell .badge")).to_have_text("1")
 
@@ -78,7 +78,8 @@ async def test_hostile_names_are_text(kafka: KafkaSettings, browser: Browser, co
     """Names, labels, messages and links that hold markup or script are shown as what they are: text."""
     target = http(HOSTILE, labels={"team": HOSTILE})
     async with writer(kafka) as out, gateway(kafka, free_port(), target) as url:
-        await out.write(
+        await tell(
+            out, url,
             health(HOSTILE, "unhealthy", message=HOSTILE, labels=target.all_labels, code=HOSTILE, metrics={HOSTILE: 1.0}, rules=[HOSTILE]),
             alert("a1", 2, target=HOSTILE, rule=HOSTILE, labels={"x": HOSTILE},
                   annotations={"summary": HOSTILE, "description": HOSTILE, "runbook_url": "javascript:window.hacked=1"}),
@@ -133,7 +134,7 @@ async def test_a_token_is_asked_for(kafka: KafkaSettings, browser: Browser, comp
             await is_live(page)  # the tab still has it
         # Another token from now on: it notices, and asks again.
         async with gateway(kafka, port, SHOP, token="second-token"):
-            await expect(page.locator("#login")).to_be_visible(timeout=40_000)
+            await expect(page.locator("#login")).to_be_visible()
             await page.get_by_label("Token").fill("second-token")
             await page.keyboard.press("Enter")
             await is_live(page)

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 from streams.topics import CONTROL
 from streams.units import now_ms
 from tests.kit.browser import Complaints, free_port, new_page
-from tests.kit.page import API, SHOP, containing, gateway, is_live
+from tests.kit.page import API, SHOP, containing, gateway, is_live, tell
 from tests.kit.reader import reading
 from tests.kit.records import alert, notification, writer
 
@@ -28,11 +28,11 @@ async def test_an_alert_appears_live_once_and_goes_when_resolved(
 ):
     """An alert appears without a reload, exactly once; the bell counts it, is read when opened; resolved, it goes."""
     async with writer(kafka) as out, gateway(kafka, free_port(), SHOP, API) as url:
-        await out.write(
-            alert("done", 3, "resolved", rule="cpu", at=now_ms() - 9e6, annotations={"summary": "cpu was high"})
-        )
-        await out.write(
-            alert("old", rule="slow", target="api", severity="warning", annotations={"summary": "api is slow"})
+        await tell(
+            out,
+            url,
+            alert("done", 3, "resolved", rule="cpu", at=now_ms() - 9e6, annotations={"summary": "cpu was high"}),
+            alert("old", rule="slow", target="api", severity="warning", annotations={"summary": "api is slow"}),
         )
         page = await new_page(browser, complaints)
         await page.goto(url)
@@ -83,7 +83,8 @@ async def test_acknowledging_in_place(kafka: KafkaSettings, browser: Browser, co
     """The button writes one acknowledgement with name and comment; the page shows it at once, and then who it was."""
     port = free_port()
     async with writer(kafka) as out, reading(kafka, CONTROL) as log, gateway(kafka, port, SHOP) as url:
-        await out.write(alert("a1", 2, "firing"), alert("b2", 2, "firing", rule="slow"), notification("a1", number=2))
+        given = alert("a1", 2, "firing"), alert("b2", 2, "firing", rule="slow"), notification("a1", number=2)
+        await tell(out, url, *given)
         page = await new_page(browser, complaints)
         await page.goto(url)
         await is_live(page)
@@ -132,7 +133,8 @@ async def test_why_nobody_is_told(kafka: KafkaSettings, browser: Browser, compla
     port = free_port()
     seen = {"holds": True, "count": 5.0, "window_s": 60.0}
     async with writer(kafka) as out, gateway(kafka, port, SHOP) as url:
-        await out.write(
+        await tell(
+            out, url,
             alert("quiet", 3, "suppressed", reason="silenced", by="deploy-4711", until=now_ms() + 3_600_000),
             alert("later", 3, "snoozed", reason="snoozed", actor="ada", comment="tomorrow", until=now_ms() + 3_600_000),
             alert("loud", 3, "escalated", reason="not_acknowledged_in_time", step=2, receivers=["boss", "cto"]),

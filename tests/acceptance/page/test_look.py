@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.kit.browser import LOW_CONTRAST, Complaints, free_port, new_page
-from tests.kit.page import API, SHOP, card, gateway, http, is_live
+from tests.kit.page import API, SHOP, card, gateway, http, is_live, tell
 from tests.kit.records import alert, health, writer
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ async def test_small_screens_and_both_schemes(kafka: KafkaSettings, browser: Bro
     """Fits 360 pixels without scrolling sideways; every text has enough contrast, light and dark."""
     long = http("a-target-with-a-name-that-is-far-too-long-for-any-phone-" * 3, labels={"label": "w" * 90})
     async with writer(kafka) as out, gateway(kafka, free_port(), SHOP, API, long) as url:
-        await out.write(
+        await tell(
+            out, url,
             health("shop", "unhealthy", message="x" * 300, metrics={"cpu.used_percent": 97.0, "rate_limit.used": 262.0, "rate_limit.total": 300.0}),
             health("api", "degraded", rules=["slow"]), health(long.name),
             alert("a1", 2, annotations={"summary": "word" * 60}), alert("a2", 2, severity="warning", rule="r" * 80), alert("a3", 2, severity="info"),

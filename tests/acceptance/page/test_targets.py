@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from playwright.async_api import expect
 from agents.probe.settings import Target
 from streams.units import now_ms
 from tests.kit.browser import Complaints, free_port, new_page
-from tests.kit.page import API, SHOP, card, containing, gateway, http, is_live
+from tests.kit.page import API, SHOP, card, containing, gateway, http, is_live, tell
 from tests.kit.records import alert, health, rollup, writer
 from tests.kit.role import until
 
@@ -27,7 +28,8 @@ async def test_targets_and_their_status(kafka: KafkaSettings, browser: Browser, 
     """Every target is shown with its status in words, unhealthy first, and changes as it is checked."""
     now = now_ms()
     async with writer(kafka) as out, gateway(kafka, free_port(), API, SHOP, http("new one")) as url:
-        await out.write(
+        await tell(
+            out, url,
             health("api", latency_ms=12.0, count_1h=120.0, errors_1h=0.0, labels=API.all_labels),
             health("shop", "unhealthy", latency_ms=812.0, error_rate=0.4, count_1h=120.0, errors_1h=9.0,
                    message="[STATUS] == 200 is false: 503", labels=SHOP.all_labels),
@@ -61,7 +63,8 @@ async def test_finding_a_target_by_keyboard(kafka: KafkaSettings, browser: Brows
     """Filters by status, name and label; opens, reads and closes the details without a mouse; a link leads there."""
     now = now_ms()
     async with writer(kafka) as out, gateway(kafka, free_port(), SHOP, API) as url:
-        await out.write(
+        await tell(
+            out, url,
             health("shop", "unhealthy", labels=SHOP.all_labels), health("api", labels=API.all_labels),
             rollup(now - now % 10_000 - 60_000, {"shop": (1.0, 0.0, 250.0)}), alert("a1", 2),
         )  # fmt: skip
@@ -100,8 +103,8 @@ async def test_finding_a_target_by_keyboard(kafka: KafkaSettings, browser: Brows
 
 async def test_a_host_shows_its_cpu_from_the_start(kafka: KafkaSettings, browser: Browser, complaints: Complaints):
     """A host's card draws the last hour of its cpu as soon as it is shown, also where its first check comes later."""
-    local = Target.model_validate({"name": "local", "every": "10s", "host": {}})
-    fresh = Target.model_validate({"name": "fresh", "every": "10s", "host": {}})
+    local = Target.model_validate({"name": "local", "every": "1h", "host": {}})
+    fresh = Target.model_validate({"name": "fresh", "every": "1h", "host": {}})
     now = now_ms()
     panes = [now - now % 10_000 - 10_000 * i for i in range(1, 300)]
     async with writer(kafka) as out, gateway(kafka, free_port(), local, fresh) as url:
@@ -114,21 +117,30 @@ async def test_a_host_shows_its_cpu_from_the_start(kafka: KafkaSettings, browser
             made.errors[:] = [0.0, 0.0, 0.0]
             made.value_sum[:] = made.value_min[:] = made.value_max[:] = [0.2, cpu, 61.0]
             await out.write(made)
-        await out.write(health("local", metrics={"cpu.used_percent": 35.0}, labels=local.all_labels))
+
+        async def known() -> bool:
+            answer = await (await page.request.get(f"{url}api/targets/local/series?minutes=60")).json()
+            return sum(p["count"] for p in answer["points"]) == len(panes)
+
+        async def whole(name: str) -> bool:
+            return (await card(page, name).locator(".chart-line").get_attribute("d")).count("L") > 80
+
         page = await new_page(browser, complaints)
+        await until(known)
+        await tell(out, url, health("local", metrics={"cpu.used_percent": 35.0}, labels=local.all_labels))
         await page.goto(url)
         await is_live(page)
         line = card(page, "local").locator(".chart-svg")
         await expect(line).to_have_attribute("aria-label", containing("cpu: now 35"))
         # The hour's line, and not only the one check that came live.
-        assert (await card(page, "local").locator(".chart-line").get_attribute("d")).count("L") > 80
+        await until(lambda: whole("local"))
 
         await expect(card(page, "fresh")).to_contain_text("Not checked yet")
         await out.write(health("fresh", metrics={"cpu.used_percent": 61.0}, labels=fresh.all_labels))
         await expect(card(page, "fresh").locator(".chart-svg")).to_have_attribute(
             "aria-label", containing("cpu: now 61")
         )
-        assert (await card(page, "fresh").locator(".chart-line").get_attribute("d")).count("L") > 80
+        await until(lambda: whole("fresh"))
 
 
 async def test_checking_now(kafka: KafkaSettings, browser: Browser, complaints: Complaints):
@@ -137,8 +149,16 @@ async def test_checking_now(kafka: KafkaSettings, browser: Browser, complaints: 
         page = await new_page(browser, complaints)
         await page.goto(url)
         await is_live(page)
+        answered = asyncio.Event()
+
+        async def later(route):
+            await answered.wait()
+            await route.continue_()
+
+        await page.route("**/api/health/check", later)
         await page.click("#refresh")
         await expect(page.locator("#refresh")).to_have_attribute("aria-busy", "true")
+        answered.set()
         await expect(page.locator("#toasts")).to_contain_text("No answer in time from shop")
         await expect(page.locator("#refresh")).not_to_have_attribute("aria-busy", "true")
 
