@@ -37,8 +37,8 @@ async def client(kafka):
     await client.close()
 
 
-def detect(kafka, *rules):
-    return running(run, kafka=kafka, settings=DetectSettings(), targets=TARGETS, rules=rules or (SLOW,))
+def detect(kafka, *rules, targets=TARGETS):
+    return running(run, kafka=kafka, settings=DetectSettings(), targets=targets, rules=rules or (SLOW,))
 
 
 async def test_rule_from_the_control_topic_is_judged_with_what_was_counted_before(kafka, feed, client):
@@ -127,8 +127,36 @@ async def test_a_rule_edited_in_the_file_while_nothing_ran_ends_as_if_it_had_run
     assert became(seen, "other") == [("firing", "held_at_once")]
 
 
-def alerting(kafka, *rules):
-    return running(alert, kafka=kafka, settings=AlertSettings(tick=0.05), targets=TARGETS, rules=rules)
+async def test_a_target_whose_labels_change_goes_from_rule_to_rule(kafka, feed, client):
+    """The alert by its old labels ends, with no sample; the rule for the new ones judges it by what was counted before.
+    After a restart with the file that has the old ones, it is so still."""
+    web = Rule(name="web", match=("team=web",), metric="latency", operator=">", value=100)
+    data = Rule(name="data", match=("team=data",), metric="errors", window=300, operator=">=", value=3)
+    targets = tuple(Target(name=n, push={}, labels={"team": "web"}) for n in ("api", "db"))
+    async with reading(kafka, FINDINGS, ALERTS) as seen:
+        async with detect(kafka, web, data, targets=targets), alerting(kafka, web, data, targets=targets):
+            await feed.samples("db", False, False, latency=500.0)
+            await until(lambda: became(seen, "web") == [("firing", "held_at_once")])
+            body = {"name": "db", "kind": "push", "labels": {"team": "data"}}
+            await client.change("target", "db", body, 0, "ann")
+            await until(lambda: said(seen, "web") == [True, False])
+            await until(lambda: [state for state, _ in became(seen, "web")][-1] == "resolved")
+            assert said(seen, "data") == []
+            await feed.samples("db", False, latency=500.0)
+            await until(lambda: became(seen, "data") == [("firing", "held_at_once")])
+            found = next(f for f in seen[FINDINGS] if f.rule == "data")
+            assert found.value == 3.0
+            assert next(a for a in seen[ALERTS] if a.rule == "data").labels["team"] == "data"
+        async with detect(kafka, web, data, targets=targets):
+            await feed.samples("db", False, latency=500.0)
+            await feed.samples("api", False, latency=500.0)
+            await until(lambda: any((f.target, f.rule) == ("api", "web") for f in seen[FINDINGS]))
+    assert said(seen, "web") == [True, False]
+    assert set(said(seen, "data")) == {True}
+
+
+def alerting(kafka, *rules, targets=TARGETS):
+    return running(alert, kafka=kafka, settings=AlertSettings(tick=0.05), targets=targets, rules=rules)
 
 
 def said(seen, rule):
