@@ -45,7 +45,7 @@ def lint(
     past = None if history is None else _past(history, found, data)
     remarks = look(settings.rules, settings.targets, complete=complete, history=past)
     index = found.rule_index()
-    placed = [(r, found.at(("rules", index[r.written], r.field), r.message)) for r in remarks]
+    placed = [(r, found.at(("rules", index[r.written], *r.field.split(".")), r.message)) for r in remarks]
     errors = sum(r.level == "error" for r in remarks)
     warnings = sum(r.level == "warning" for r in remarks)
     if as_json:

@@ -66,12 +66,14 @@ def read_text(path: Path) -> str:
     """The text of a file. Raises ConfigError."""
     try:
         if (size := path.stat().st_size) > _MAX_BYTES:
-            raise ConfigError([Problem(str(path), 0, 0, "", _too_large(size))])
+            with path.open("rb") as file:
+                raise ConfigError([_at_end(str(path), file.read(_MAX_BYTES), _too_large(size))])
         return path.read_text("utf-8")
     except OSError as error:
         raise ConfigError([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([Problem(str(path), 0, 0, "", f"is not UTF-8: {error.reason}")]) from error
+        before = error.object[: error.start]
+        raise ConfigError([_at_end(str(path), before, f"is not UTF-8: {error.reason}; save it as UTF-8")]) from error
 
 
 def load_text(
@@ -106,7 +108,7 @@ def located_text(
 ) -> Located:
     """As `load_text`, with the places."""
     if len(text) > _MAX_BYTES:
-        raise ConfigError([Problem(file, 0, 0, "", _too_large(len(text)))])
+        raise ConfigError([_at_end(file, text[:_MAX_BYTES].encode("utf-8", "replace"), _too_large(len(text)))])
     environ = os.environ if environ is None else environ
     reader = Reader(file, environ, base or Path.cwd())
     data = reader.read(text)
@@ -131,10 +133,17 @@ def validated(reader: Reader, data: dict[str, Any]) -> Config:
     return config
 
 
+def _at_end(file: str, before: bytes, message: str) -> Problem:
+    """A problem with what comes after `before`, the beginning of the file."""
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "ignore")) + 1
+    return Problem(file, line, column, "", message)
+
+
 def _too_large(size: int) -> str:
     return (
-        f"{size / 1e6:.1f} MB are too much, at most {_MAX_BYTES / 1e6:.1f} MB are read: let a rule match many targets, "
-        "and applications push the samples of very many (detect.unknown_targets: accept)"
+        f"{size / 1e6:.1f} MB are too much, at most {_MAX_BYTES / 1e6:.1f} MB are read, up to here: let a rule match many "
+        "targets, and applications push the samples of very many (detect.unknown_targets: accept)"
     )
 
 
@@ -176,6 +185,10 @@ class Reader:
             raise ConfigError([Problem(self.file, line, column, "", f"not YAML: {error.problem}")]) from error
         except ConfigError:
             raise
+        except yaml.reader.ReaderError as error:
+            before, at = text[: error.position], text[error.position : error.position + 1]
+            message = f"not YAML: {f'the character U+{ord(at):04X}' if at else 'a character'} cannot stand here"
+            raise ConfigError([_at_end(self.file, before.encode(), message)]) from error
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise ConfigError([Problem(self.file, 0, 0, "", f"not YAML: {error}")]) from error
         if self.problems:

@@ -13,6 +13,7 @@ from streams.rules.lint.flapping import flapping
 from streams.rules.lint.overlap import overlapping
 from streams.rules.lint.past import Past, flapped, silent
 from streams.rules.lint.reach import always, never, too_few_samples, unmeasured, unselected
+from streams.rules.lint.texts import texts
 from streams.rules.lint.watch import Episode, History, Remark, Span, Target, Watch
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ CHECKS: tuple[Callable[[Watch], Iterator[Remark]], ...] = (
     too_few_samples,
     overlapping,
     flapping,
+    texts,
     flapped,
     silent,
 )

@@ -232,6 +232,26 @@ def test_a_file_that_unfolds_without_end_is_refused(text):
     assert "too many nodes, or aliases that unfold into too many" in found or "a key must be a text" in found
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            b"rules: []\ntargets:\n  - {name: caf\xc3\xa9, push: {}}\n  - {name: \xe9t\xe9}\n",
+            "4:12: is not UTF-8: invalid",
+        ),
+        (b"rules: []\n# \xc3\xa9\x00\n", "2:4: not YAML: the character U+0000 cannot stand here"),
+        (b"\x07", "1:1: not YAML: the character U+0007 cannot stand here"),
+    ],
+)
+def test_a_byte_that_cannot_be_read_has_its_place(tmp_path, content, complaint):
+    """Saved by another editor, or cut off by a full disk: the line and the column of the first one."""
+    path = tmp_path / "my.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert str(caught.value).startswith(f"{path}:{complaint}")
+
+
 @pytest.mark.parametrize(("field", "most"), [("lateness", 3600), ("future", 60)])
 def test_samples_are_taken_no_further_than_panes_reach(field, most):
     """A sample that no pane would hold is not promised to be counted."""

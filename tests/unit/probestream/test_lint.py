@@ -51,6 +51,16 @@ def test_an_error_is_exit_code_1(lint, tmp_path):
     assert done.exit_code == 1
 
 
+def test_an_annotation_is_blamed_at_its_own_line(lint, tmp_path):
+    """A name that no alert has is found before the message that would have failed."""
+    rule = "  - name: down\n    metric: errors\n    value: 3\n    annotations:\n      summary: '{{ targt }} fails'\n"
+    first = lint(rule).output.splitlines()[0]
+    assert first.startswith(
+        f"{tmp_path}/my.yaml:7:7: warning: rules[0].annotations.summary: no alert has a value named"
+    )
+    assert first.endswith("named targt; did you mean target? [unknown-name]")
+
+
 def test_json_for_scripts(lint, tmp_path):
     """The same, with counts."""
     done = lint(NEVER + FLAPS, "--json")

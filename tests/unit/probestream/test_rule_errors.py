@@ -129,7 +129,7 @@ def test_a_receiver_is_blamed_on_the_rule_in_the_file(tmp_path):
 
 
 def test_a_file_of_10_mb_is_refused_before_it_is_read(tmp_path):
-    """By its size alone, with the limit and what to do instead."""
+    """By its size alone, with the limit, the place that is beyond it, and what to do instead."""
     big = tmp_path / "big.yaml"
     with big.open("w") as file:
         file.write("rules:\n")
@@ -139,4 +139,8 @@ def test_a_file_of_10_mb_is_refused_before_it_is_read(tmp_path):
         with pytest.raises(ConfigError) as caught:
             read()
         (found,) = caught.value.problems
-        assert str(found).startswith(f"{big}: 10.0 MB are too much, at most 8.4 MB are read: ")
+        lines, rest = divmod(8 * 1024 * 1024 - len("rules:\n"), len(line))
+        told = (
+            f"{big}:{lines + 2}:{rest + 1}: 10.0 MB are too much, at most 8.4 MB are read, up to here: let a rule match"
+        )
+        assert str(found).startswith(told)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from schemas import Finding
 from streams import life as lifecycle
 from streams.life import Life, LifeError, policy_of
 from streams.rules import Rule
+from streams.templates import NAMES
 
+ROOT = Path(__file__).parents[4]
 T0 = 1_700_000_000_000.0
 AT_ONCE = policy_of(Rule(name="down", metric="up", operator="==", value=0, severity="critical"))
 PATIENT = policy_of(Rule(name="slow", metric="latency", value=100, **{"for": "30s"}, cooldown="5m"))
@@ -156,6 +161,19 @@ def test_labels_and_annotations_are_the_rules_and_the_targets():
     }
     assert sent["annotations"]["summary"] == "shop in eu: no answer"
     assert "template failed" in sent["annotations"]["description"]
+
+
+def test_every_name_that_templates_may_have_is_there():
+    """What `probestream lint` takes for known has a value in each alert, and so do the names that docs/rules.md has."""
+    rule = Rule(name="down", metric="up", value=0, annotations={name: f"{{{{ {name} }}}}" for name in NAMES})
+    life = Life("shop", "down")
+    lifecycle.on_finding(life, finding(True), policy_of(rule), {"region": "eu"}, T0)
+    assert {n: t for n, t in life.annotations.items() if "failed" in t} == {}
+    section = (
+        (ROOT / "docs" / "rules.md").read_text("utf-8").split("## Labels, annotations, runbook")[1].split("```")[0]
+    )
+    told = set(re.findall(r"`([a-z_]+)`", section)) - {"annotations", "runbook", "runbook_url"}
+    assert {"target", "value", "takes_down"} <= told <= NAMES
 
 
 def test_stored_life_comes_back_as_it_was():

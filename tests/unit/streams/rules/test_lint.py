@@ -38,7 +38,7 @@ GOOD = [
     {"metric": "disk.used_percent:/data", "value": 90, "recover": 85, "match": ["kind=host"]},
     {"metric": "queue.depth", "value": 9, "for": "1m"},
     {"metric": "up", "operator": "==", "value": 0, "resolve": {"samples": 3}, "match": ["kind=tcp"]},
-    {"absent": "5m"},
+    {"absent": "5m", "annotations": {"summary": "{% for m in members %}{{ loop.index }} {{ m | upper }}{% endfor %}"}},
     {"slo": 99.9},
     {"anomaly": "latency"},
     {"transition": {"from": "healthy", "to": ["degraded", "unhealthy"]}, "severity": "info"},
@@ -55,6 +55,9 @@ def test_good_rules_are_left_alone():
 @pytest.mark.parametrize(
     ("rule", "level", "code", "field", "says"),
     [
+        ({"metric": "errors", "value": 1, "annotations": {"summary": "{{ targt }}"}}, "warning", "unknown-name", "annotations.summary", "no alert has a value named targt; did you mean target?"),
+        ({"metric": "errors", "value": 1, "annotations": {"x": "{% for m in members %}{{ m }} of {{ team }}{% endfor %}"}}, "warning", "unknown-name", "annotations.x", "a value named team; labels are in labels"),
+        ({"metric": "errors", "value": 1, "labels": {"team": "{{ target }}"}}, "warning", "label-template", "labels.team", "a label stays as it is written"),
         ({"all": ["error_rate[5m] > 5%", "error_rate[5m] < 2%"]}, "error", "never-holds", "all", "exclude each other"),
         ({"expr": "error_rate[5m] > 5% and success_rate[5m] > 97%"}, "error", "never-holds", "all", "exclude each other"),
         ({"expr": "status == healthy and status == unhealthy"}, "error", "never-holds", "all", "exclude each other"),
