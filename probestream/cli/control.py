@@ -160,7 +160,8 @@ class Written:
     """
 
     def __init__(self, path: str) -> None:
-        from probestream.config.load import Reader, read_text  # noqa: PLC0415
+        from probestream.config.load import Reader  # noqa: PLC0415
+        from probestream.config.problem import read_text  # noqa: PLC0415
 
         self._reader = Reader("standard input" if path == "-" else path, {}, Path.cwd())
         self._reader.wanted = "one mapping is wanted, as {name: ..., ...}"

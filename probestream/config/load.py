@@ -21,6 +21,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from probestream.config.fields import Path_, kinds_at, names_file, suggest
 from probestream.config.model import Config
+from probestream.config.problem import ConfigError, Problem, at_end, read_text, refuse_large
 from probestream.config.references import broken
 from streams.refusals import said
 from streams.rules.expand import written_name
@@ -28,52 +29,14 @@ from streams.rules.expand import written_name
 _VARIABLE = re.compile(r"\$(\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
 _PREFIX = "PROBESTREAM__"
 _UNIQUE = ("targets", "rules", "receivers", "maintenance", "silences", "preferences", "inhibit_rules")
-_MAX_BYTES = 8 * 1024 * 1024
 _MAX_NODES = 200_000
 _TOO_MANY = "too many nodes, or aliases that unfold into too many"
 _QUOTED = re.compile(r"""'([^']+)'|"([^"]+)\"""")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong, and where; line and column count from 1, 0 means unknown."""
-
-    file: str
-    line: int
-    column: int
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.field + ': ' if self.field else ''}{self.message}"
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; `problems` has every complaint."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(p) for p in problems))
-        self.problems = problems
-
-
 def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     """The configuration in the file at `path`. Raises ConfigError."""
     return located(path, environ).config
-
-
-def read_text(path: Path) -> str:
-    """The text of a file. Raises ConfigError."""
-    try:
-        if (size := path.stat().st_size) > _MAX_BYTES:
-            with path.open("rb") as file:
-                raise ConfigError([_at_end(str(path), file.read(_MAX_BYTES), _too_large(size))])
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        raise ConfigError([_at_end(str(path), before, f"is not UTF-8: {error.reason}; save it as UTF-8")]) from error
 
 
 def load_text(
@@ -107,8 +70,7 @@ def located_text(
     text: str, file: str = "<text>", environ: Mapping[str, str] | None = None, base: Path | None = None
 ) -> Located:
     """As `load_text`, with the places."""
-    if len(text) > _MAX_BYTES:
-        raise ConfigError([_at_end(file, text[:_MAX_BYTES].encode("utf-8", "replace"), _too_large(len(text)))])
+    refuse_large(text, file)
     environ = os.environ if environ is None else environ
     reader = Reader(file, environ, base or Path.cwd())
     data = reader.read(text)
@@ -131,20 +93,6 @@ def validated(reader: Reader, data: dict[str, Any]) -> Config:
     if reader.problems:
         raise ConfigError(reader.problems)
     return config
-
-
-def _at_end(file: str, before: bytes, message: str) -> Problem:
-    """A problem with what comes after `before`, the beginning of the file."""
-    line = before.count(b"\n") + 1
-    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "ignore")) + 1
-    return Problem(file, line, column, "", message)
-
-
-def _too_large(size: int) -> str:
-    return (
-        f"{size / 1e6:.1f} MB are too much, at most {_MAX_BYTES / 1e6:.1f} MB are read, up to here: let a rule match many "
-        "targets, and applications push the samples of very many (detect.unknown_targets: accept)"
-    )
 
 
 class Reader:
@@ -188,7 +136,7 @@ class Reader:
         except yaml.reader.ReaderError as error:
             before, at = text[: error.position], text[error.position : error.position + 1]
             message = f"not YAML: {f'the character U+{ord(at):04X}' if at else 'a character'} cannot stand here"
-            raise ConfigError([_at_end(self.file, before.encode(), message)]) from error
+            raise ConfigError([at_end(self.file, before.encode(), message)]) from error
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise ConfigError([Problem(self.file, 0, 0, "", f"not YAML: {error}")]) from error
         if self.problems:

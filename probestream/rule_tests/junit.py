@@ -12,7 +12,7 @@ from probestream.rule_tests.report import details
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from probestream.config.load import Problem
+    from probestream.config.problem import Problem
     from probestream.rule_tests.load import Loaded
     from probestream.rule_tests.report import Report
     from streams.rule_tests.result import Result

@@ -15,7 +15,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 
 from probestream.config import Config
 from probestream.config.fields import Path_
-from probestream.config.load import ConfigError, Problem, Reader, located, read_text, validated
+from probestream.config.load import Reader, located, validated
+from probestream.config.problem import ConfigError, Problem, read_text
 from probestream.suppressing import suppressions_of
 from streams.groups import PREFIX
 from streams.rule_tests.model import Case, rules_named, targets_named

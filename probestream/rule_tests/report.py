@@ -10,7 +10,7 @@ from streams.rule_tests.result import clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from probestream.config.load import Problem
+    from probestream.config.problem import Problem
     from probestream.rule_tests.load import Loaded
     from streams.rule_tests.coverage import Coverage
     from streams.rule_tests.result import Failure, Result

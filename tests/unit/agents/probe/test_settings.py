@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.probe.settings import HttpCheck, TcpCheck
-from probestream.config.load import ConfigError, load_text
+from probestream.config import ConfigError, load_text
 
 
 def test_a_condition_with_a_typing_error_is_a_configuration_error():
