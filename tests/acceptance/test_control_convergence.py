@@ -8,7 +8,7 @@ from tests.kit.convergence import WORKERS, world
 from tests.kit.role import until
 
 # Every process of the system starts anew; a loaded machine takes its time.
-pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(600)]
 ACTORS = {"api": "api", "cli": "ada", "file": "file"}
 
 

@@ -10,7 +10,7 @@ from tests.kit import exact
 from tests.kit.kills import at_random, each_step, under_kills
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_state_and_findings_are_those_of_an_undisturbed_run_after_kills_anywhere(kafka, tmp_path):
     """Killed at each step of its work and at any time, detect ends with the state of one that was left alone, byte for
     byte, and with each of its findings."""

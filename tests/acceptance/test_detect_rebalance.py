@@ -36,13 +36,15 @@ class Workers:
     def __init__(self, kafka, folder):
         self.kafka, self.folder = kafka, folder
         self.by_name: dict[str, RoleProcess] = {}
+        self._all: list[RoleProcess] = []
         self.ended_by_itself = 0
         exact.write_config(folder / "p.yaml", kafka)
 
     async def start(self, name: str, **environment: str) -> RoleProcess:
         role = RoleProcess("detect", self.folder / "p.yaml", self.kafka, self.folder / name, environment)
-        self.by_name[name] = role
+        self._all.append(role)
         await role.start(wait=False)
+        self.by_name[name] = role
         return role
 
     def taken_over(self, name: str) -> int:
@@ -68,7 +70,7 @@ class Workers:
         return await self.by_name.pop(name).stop()
 
     async def kill_all(self) -> None:
-        for role in self.by_name.values():
+        for role in self._all:
             await role.kill()
 
 
@@ -93,10 +95,10 @@ async def under_load(kafka, folder):
 
 
 async def restores(workers: Workers, name: str, times: int) -> None:
-    await until(lambda: workers.taken_over(name) >= times, 60, f"{name} has not restored {times} times")
+    await until(lambda: workers.taken_over(name) >= times, why=f"{name} has not restored {times} times")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_one_worker_three_workers_one_worker(wide, tmp_path):
     """Two workers join, one of the three leaves and one is killed, all under load: state and findings are exact."""
     async with under_load(wide, tmp_path) as workers:
@@ -117,7 +119,7 @@ async def test_one_worker_three_workers_one_worker(wide, tmp_path):
         assert workers.ended_by_itself == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_frozen_worker_is_shut_out_and_begins_anew(wide, tmp_path):
     """A worker that is frozen until another has its partitions writes nothing into their state when it wakes up."""
     async with under_load(wide, tmp_path) as workers:
@@ -133,7 +135,7 @@ async def test_frozen_worker_is_shut_out_and_begins_anew(wide, tmp_path):
         await restores(workers, "one", before + 1)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_worker_that_dies_while_it_gives_up_partitions(wide, tmp_path):
     """Killed in the middle of giving up partitions, a worker leaves them whole to the others."""
     async with under_load(wide, tmp_path) as workers:

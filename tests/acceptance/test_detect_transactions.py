@@ -16,7 +16,7 @@ from streams.units import now_ms
 from tests.kit.reader import reading
 from tests.kit.role import running
 
-pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 class Writer:

@@ -31,6 +31,7 @@ from tests.kit.process import RoleProcess
 from tests.kit.reader import Reader, reading
 from tests.kit.receivers import WebhookServer
 from tests.kit.records import alert, notification
+from tests.kit.role import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from schemas import Alert
 
 ROLES = ("detect", "alert", "notify", "gateway")
-TARGETS = ("api", "shop", "blog", "queue", "mute", "few", "host-1")
+TARGETS = ("api", "shop", "blog", "queue", "mute", "few", "host-1", "bell")
 RULES = """
 - {name: down, metric: consecutive_failures, operator: ">=", value: 2, severity: critical}
 - {name: errors, metric: error_rate, window: 5m, value: 5%, min_samples: 10, for: 2m, match: ['target=~"queue|few"']}
@@ -48,7 +49,7 @@ RULES = """
 - {name: gone, metric: absent, value: 1h}
 """
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 
 @dataclass
@@ -79,6 +80,13 @@ class System:
 
         return of(await self.reader.wait(ALERTS, lambda got: bool(of(got))))[0]
 
+    async def heard(self) -> None:
+        """Wait until the alert role has heard of every change so far: it takes them in one after the other."""
+        await self.samples("bell", (False, 10.0), (False, 10.0))
+        rings = await self.alert("bell", rule="down", state="firing")
+        await self.cli("ack", rings.id)
+        await self.alert("bell", rule="down", state="acknowledged")
+
     async def delivered(self, alert: Alert) -> None:
         key = (alert.id, alert.number)
         await self.reader.wait(
@@ -87,7 +95,7 @@ class System:
         )
 
     async def api(self, status: int = 200, **query: str) -> Any:
-        async with httpx.AsyncClient(timeout=40) as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
             url = f"http://127.0.0.1:{self.port}/api/v1/explain"
             answer = await http.get(url, params=query, headers={"Authorization": "Bearer sesame"})
         assert answer.status_code == status, answer.text
@@ -175,6 +183,7 @@ async def test_a_page_is_explained_from_the_sample_to_the_receiver(system):
 async def test_a_silence_is_named_with_author_end_and_comment(system):
     """Whoever was not told because of a silence reads whose it is, until when, and why."""
     await system.cli("silence", "add", "target=shop", "--for", "2h", "-m", "deploy 4711")
+    await system.heard()
     await system.samples("shop", BAD, BAD)
     quiet = await system.alert("shop", rule="down", state="suppressed")
     text = await system.cli("explain", "shop")
@@ -262,7 +271,7 @@ async def test_unknown_names_and_times_say_what_there_is(system):
 
 async def test_the_token_is_wanted_as_everywhere(system):
     """Without the token nothing is explained."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         answer = await http.get(f"http://127.0.0.1:{system.port}/api/v1/explain", params={"target": "shop"})
     assert answer.status_code == 401
 

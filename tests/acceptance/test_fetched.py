@@ -12,6 +12,7 @@ from streams import fetched
 from streams.kafka import KafkaSettings, consumer_options, producer_options
 from streams.records import Record
 from streams.topics import SAMPLES, full_name
+from tests.kit.reader import settled
 
 
 @contextlib.asynccontextmanager
@@ -51,6 +52,7 @@ async def test_what_is_read_by_the_batch_is_what_was_written(kafka: KafkaSetting
             await out.begin_transaction()
             await asyncio.gather(*[await out.send(topic, b"t%d" % good, partition=0) for _ in range(20)])
             await (out.commit_transaction() if good else out.abort_transaction())
+    await settled(kafka, SAMPLES)
     async with _consumer(kafka, topic, own=False, isolation_level="read_committed") as judge:
         end = (await judge.end_offsets([tp]))[tp]
         wanted = await _all(judge, tp, end)

@@ -91,23 +91,23 @@ class TestAFreshClone:
 
     def test_the_page_and_the_api_answer(self, first, bare):
         """The addresses that were printed work."""
-        assert httpx.get(f"{bare.page}/api/ping").json()["success"] is True
-        page = httpx.get(f"{bare.page}/")
+        assert bare.get("/api/ping").json()["success"] is True
+        page = bare.get("/")
         assert page.headers["content-type"].startswith("text/html")
 
     def test_this_machine_is_watched(self, first, bare):
-        """Every target of the default configuration is healthy within a minute."""
+        """Every target of the default configuration becomes healthy."""
 
         def healthy():
-            targets = httpx.get(f"{bare.page}/api/targets").json().get("targets", [])
+            targets = bare.get("/api/targets").json().get("targets", [])
             return {t["name"]: t["status"] for t in targets}
 
         names = ("this-machine", "broker", "gateway", "dashboard", "broker-port")
-        wait_for("all healthy", lambda: healthy() == dict.fromkeys(names, "healthy"), 60)
+        wait_for("all healthy", lambda: healthy() == dict.fromkeys(names, "healthy"))
 
     def test_a_start_is_no_alert(self, first, bare):
         """Nothing that is only not there yet is told as down."""
-        alerts = httpx.get(f"{bare.page}/api/health/alerts").json()["alerts"]
+        alerts = bare.get("/api/health/alerts").json()["alerts"]
         assert [a for a in alerts if a["notify"]] == []
 
     def test_everything_listens_on_loopback_only(self, first, bare):
@@ -159,15 +159,14 @@ class TestAFreshClone:
         """SIGKILL is told on the terminal and in status.json, and a second or more later it runs again."""
         before = bare.status()["roles"][role]
         os.kill(before["pid"], signal.SIGKILL)
-        wait_for("restart counted", lambda: bare.status()["roles"][role]["restarts"] == before["restarts"] + 1, 10)
+        wait_for("restart counted", lambda: bare.status()["roles"][role]["restarts"] > before["restarts"])
         now = wait_for(
             "running again",
             lambda: (p := bare.status()["roles"][role])["state"] == "running" and p["pid"] != before["pid"] and p,
-            60,
         )
         assert now["last_exit"] == "SIGKILL"
-        assert f"{role} died (SIGKILL)" in first.text
-        assert f"{role} is running again" in first.text
+        first.wait_text(f"{role} died (SIGKILL)")
+        first.wait_text(f"{role} is running again")
 
     def test_samples_flow_after_all_that(self, first, bare):
         """After every process has been killed once, new samples still become health."""
@@ -175,13 +174,13 @@ class TestAFreshClone:
 
         def fresh():
             try:
-                targets = httpx.get(f"{bare.page}/api/targets").json().get("targets", [])
+                targets = bare.get("/api/targets").json().get("targets", [])
             except httpx.HTTPError:
                 return False
             times = [t["last_check"] or "" for t in targets]
             return times and all(t > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(then)) for t in times)
 
-        wait_for("every target checked anew", fresh, 90)
+        wait_for("every target checked anew", fresh)
 
     def test_ctrl_c_stops_everything(self, first, bare):
         """Every process ends by itself, none is left, and the terminal is free again."""
@@ -193,7 +192,7 @@ class TestAFreshClone:
         """Nothing is fetched or installed again, and what was recorded is still there."""
         again = Program(["make", "up"], bare.env, clone, tmp_path / "second")
         try:
-            again.wait_text(EVERYTHING, 60)
+            again.wait_text(EVERYTHING)
             assert "installing" not in again.text
             assert "fetch" not in again.text
             assert "created" not in again.text
@@ -207,13 +206,13 @@ class TestAFreshClone:
 def test_nothing_outlives_a_supervisor_that_is_killed(installation, program):
     """SIGKILL on the supervisor takes the broker and every role along; the next start recovers."""
     run = program(installation, "broker", "start", "--foreground")
-    run.wait_text(EVERYTHING, 60)
+    run.wait_text(EVERYTHING)
     family = run.family()
     assert len(family) == 2
     run.process.kill()
-    wait_for("all gone", lambda: gone(family), 5)
+    wait_for("all gone", lambda: gone(family))
     again = program(installation, "broker", "start", "--foreground")
-    again.wait_text(EVERYTHING, 60)
+    again.wait_text(EVERYTHING)
     again.ctrl_c()
 
 
@@ -250,7 +249,7 @@ def test_a_corrupt_jar_is_noticed_and_fetched_again(installation, program, tmp_p
     jar.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     installation.env["PROBESTREAM_CACHE"] = str(cache)
     run = program(installation, "broker", "start", "--foreground")
-    run.wait_text(EVERYTHING, 90)
+    run.wait_text(EVERYTHING)
     assert "46 of 46 jars" in run.text
     assert jar.read_bytes() == good
     run.ctrl_c()
@@ -271,7 +270,7 @@ def test_the_broker_alone_runs_in_the_background(installation):
     finally:
         stopped = installation.cli("broker", "stop")
     assert stopped.returncode == 0, stopped.stderr
-    wait_for("all gone", lambda: gone(family), 3)
+    wait_for("all gone", lambda: gone(family))
 
 
 def test_an_outside_kafka_that_does_not_answer_is_named(installation):
@@ -289,7 +288,7 @@ def test_roles_share_one_cluster_that_is_brought_along(installation, program, br
     """With PROBESTREAM_KAFKA set, no broker is started and every role works on that cluster."""
     installation.env |= {"PROBESTREAM_KAFKA": broker, "PROBESTREAM__KAFKA__PREFIX": f"own{os.getpid()}."}
     run = program(installation, "up")
-    run.wait_text(EVERYTHING, 120)
+    run.wait_text(EVERYTHING)
     assert set(installation.status()["roles"]) == set(ROLES)
     assert not any("kafka.Kafka" in " ".join(p.cmdline()) for p in run.family())
     run.ctrl_c()

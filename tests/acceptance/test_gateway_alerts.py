@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import orjson
+import pytest
 
 from agents.gateway import models
+from agents.gateway.api import alerts as alerts_api
 from agents.history.app import run as history_run
 from agents.history.settings import StorageSettings
 from schemas import Control
@@ -18,7 +20,7 @@ from streams.units import now_ms
 from tests.acceptance.test_history import count
 from tests.kit.gateway import answering, gateway
 from tests.kit.records import alert, notification, writer
-from tests.kit.role import running, until
+from tests.kit.role import PATIENCE_S, running, until
 
 
 async def test_alerts_are_listed_filtered_and_paged(kafka: KafkaSettings) -> None:
@@ -102,7 +104,7 @@ async def test_an_alert_has_its_story(kafka: KafkaSettings) -> None:
             assert (stats["channels"], stats["repeats"]) == ({"slack": {"intent": 1, "delivered": 1}}, 1)
 
 
-async def test_acknowledging_waits_for_the_alert_role(kafka: KafkaSettings) -> None:
+async def test_acknowledging_waits_for_the_alert_role(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The acknowledgement goes over `control`, and the answer is the transition that it caused."""
     seen: list[Control] = []
     async with writer(kafka) as w:
@@ -117,7 +119,9 @@ async def test_acknowledging_waits_for_the_alert_role(kafka: KafkaSettings) -> N
         task = asyncio.create_task(answering(kafka, react, seen))
         try:
             async with gateway(kafka) as g:
+                monkeypatch.setattr(alerts_api, "_ACK_TIMEOUT_S", PATIENCE_S)
                 answer = await g.post("/api/alerts/a1/acknowledge", {"comment": "on it", "actor": "ada"})
+                monkeypatch.setattr(alerts_api, "_ACK_TIMEOUT_S", 0.5)
                 models.AlertAnswer.model_validate(answer)
                 got = answer["alert"]
                 assert (got["state"], got["actor"], got["comment"], got["number"]) == (
@@ -135,6 +139,7 @@ async def test_acknowledging_waits_for_the_alert_role(kafka: KafkaSettings) -> N
                 ):
                     refused = await g.post(f"/api/alerts/{alert_id}/acknowledge", status=status)
                     assert refused["error"]["code"] == code
+                await until(lambda: len(seen) >= 2)
         finally:
             task.cancel()
         assert [(c.kind, c.id) for c in seen] == [("ack", "a1"), ("ack", "deaf")]

@@ -28,11 +28,10 @@ from tests.kit.logs import Sender
 from tests.kit.notify import alert, send
 from tests.kit.reader import Reader, reading
 from tests.kit.receivers import WebhookServer
-from tests.kit.role import until
+from tests.kit.role import PATIENCE_S, until
 from tests.kit.services import HttpService
 
 WORKERS = ("detect", "alert", "notify", "probe", "logs", "gateway")
-PATIENCE_S = 60.0
 _AGAIN_S = 0.05
 
 
@@ -193,7 +192,7 @@ async def world(kafka: KafkaSettings, folder: Path, tags: list[str]) -> AsyncIte
         seen = await stack.enter_async_context(
             reading(kafka, CONTROL, FINDINGS, ALERTS, NOTIFICATIONS, SAMPLES, DEAD_LETTERS)
         )
-        api = await stack.enter_async_context(httpx.AsyncClient(base_url=place.page, timeout=30))
+        api = await stack.enter_async_context(httpx.AsyncClient(base_url=place.page, timeout=PATIENCE_S))
         yield World(
             kafka, cli.config, cli, api, web, seen, samples.Feed(kafka, producer), Sender(kafka, producer), config
         )

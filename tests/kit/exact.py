@@ -29,7 +29,7 @@ from streams.rules import Rule, expand
 from streams.rules.compile import compile_rules
 from streams.topics import DETECT_STATE, FINDINGS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
-from tests.kit.role import until
+from tests.kit.role import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -218,7 +218,7 @@ async def stored(kafka: KafkaSettings, partition: int, by: Sequence[dict[str, An
 
 
 async def reaches(
-    kafka: KafkaSettings, last: dict[int, int], by: Sequence[dict[str, Any]] = RULES, timeout_s: float = 60.0
+    kafka: KafkaSettings, last: dict[int, int], by: Sequence[dict[str, Any]] = RULES, timeout_s: float = PATIENCE_S
 ) -> None:
     """Wait until the stored state of every partition goes to its `last` offset or further."""
     loop = asyncio.get_running_loop()

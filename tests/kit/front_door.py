@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psutil
 
 from probestream.broker.server import free_port
+from tests.kit.role import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ ROLES = ("probe", "logs", "detect", "alert", "notify", "history", "gateway")
 TOOLS = ("make", "sh", "rm", "touch", "find", "cat", "mkdir")
 
 
-def wait_for(what: str, check: Callable[[], Any], timeout_s: float) -> Any:
+def wait_for(what: str, check: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
     """The first true value of `check`; fails with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (value := check()):
@@ -89,7 +91,7 @@ class Program:
     def text(self) -> str:
         return self.output.read_text("utf-8", "replace")
 
-    def wait_text(self, text: str, timeout_s: float) -> None:
+    def wait_text(self, text: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until it has printed `text`."""
 
         def there() -> bool:
@@ -112,8 +114,8 @@ class Program:
         """What a terminal does at Ctrl-C; returns when the program has gone of itself, with all that it started."""
         family = self.family()
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(60)
-        wait_for(f"all gone: {family}", lambda: gone(family), 5)
+        self.process.wait(PATIENCE_S)
+        wait_for(f"all gone: {family}", lambda: gone(family))
         assert "stopped" in self.text
         assert "killing" not in self.text, self.text  # nothing had to be killed
 
@@ -122,7 +124,7 @@ class Program:
         if self.process.poll() is None:
             for process in self.family():
                 process.kill()
-            self.process.wait(5)
+            self.process.wait(PATIENCE_S)
 
 
 class Installation:
@@ -150,6 +152,10 @@ class Installation:
     def page(self) -> str:
         return f"http://127.0.0.1:{self.page_port}"
 
+    def get(self, path: str) -> httpx.Response:
+        """What the page's server answers."""
+        return httpx.get(f"{self.page}{path}", timeout=PATIENCE_S)
+
     def status(self) -> dict[str, Any]:
         """status.json, its processes by role."""
         try:
@@ -167,6 +173,6 @@ class Installation:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )

@@ -101,7 +101,8 @@ async def _once(kafka: KafkaSettings, folder: Path, kill: Kill) -> None:
         await role.start(wait=not kill.step and not kill.starting)
         process = role.process
         if kill.step:
-            await until(lambda: process.returncode is not None, 60, f"{kill.step} was not passed {kill.passage} times")
+            why = f"{kill.step} was not passed {kill.passage} times"
+            await until(lambda: process.returncode is not None, why=why)
             assert process.returncode == -9, (
                 f"{kill.step}: ended with {process.returncode}: {role.log.read_text()[-3000:]}"
             )

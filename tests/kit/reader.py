@@ -59,6 +59,21 @@ async def reading(kafka: KafkaSettings, *topics: Topic) -> AsyncIterator[Reader]
         await consumer.stop()
 
 
+async def settled(kafka: KafkaSettings, topic: Topic) -> None:
+    """Wait until every transaction on a topic has its end there: a commit is answered before its marker is written."""
+    tps = [TopicPartition(full_name(kafka, topic), p) for p in range(partitions(kafka, topic))]
+    options = consumer_options(kafka, "test-reader")
+    async with (
+        AIOKafkaConsumer(**options) as committed,
+        AIOKafkaConsumer(**{**options, "isolation_level": "read_uncommitted"}) as written,
+    ):
+
+        async def same() -> bool:
+            return bool(await committed.end_offsets(tps) == await written.end_offsets(tps))
+
+        await until(same, why=f"a transaction on {topic.name} has no end")
+
+
 async def everything(kafka: KafkaSettings, topic: Topic) -> list[Any]:
     """Kafka's records of a topic, as they are committed now."""
     tps = [TopicPartition(full_name(kafka, topic), p) for p in range(partitions(kafka, topic))]

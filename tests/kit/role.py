@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # What goes well is over at once, and no deadline is a promise of the product: on a machine that has much else to do,
 # any process may stand still for seconds, and one after the other.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @asynccontextmanager
