@@ -23,7 +23,8 @@ def up(config: ConfigOption = None, data: DataOption = None) -> None:
     """Start Kafka and every role on this machine, and keep them running until Ctrl-C.
 
     Kafka is fetched at the first start and kept in your cache folder. With kafka.bootstrap (or PROBESTREAM_KAFKA)
-    set, that cluster is used instead.
+    set, that cluster is used instead. What has not ended 10 s after Ctrl-C is killed; PROBESTREAM_STOP_PATIENCE adds
+    seconds to that, for a machine that is slow.
     """
     from probestream.supervisor.display import Display  # noqa: PLC0415 - light commands do without it
     from probestream.supervisor.plan import plan  # noqa: PLC0415

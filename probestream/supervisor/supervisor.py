@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from streams.kafka import KafkaSettings
 
 # Ctrl-C ends everything within 10 s: each role is given a moment before the next one in the flow is told, all of
-# them together a little longer, and the broker, which every role needs to finish its work, comes last.
+# them together a little longer, and the broker, which every role needs to finish its work, comes last. A machine on
+# which processes stand still for seconds may be told to have more patience before it kills: it adds to both.
+MORE_PATIENCE = "PROBESTREAM_STOP_PATIENCE"
 EACH_ROLE_S = 0.8
 ALL_ROLES_S = 6.5
 BROKER_S = 2.0
@@ -218,15 +220,15 @@ class Supervisor:
     async def _stop(self) -> None:
         self.display.end_progress()
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, more_s = loop.time(), _more_patience_s()
         for role in self.roles:
             role.stop()
             await role.ended(EACH_ROLE_S)
         for role in self.roles:
-            await self._end(role, ALL_ROLES_S - (loop.time() - began))
+            await self._end(role, ALL_ROLES_S + more_s - (loop.time() - began))
         if self.broker is not None:
             self.broker.stop()
-            await self._end(self.broker, BROKER_S)
+            await self._end(self.broker, BROKER_S + more_s)
         self._write_status()
 
     async def _end(self, child: Child, within_s: float) -> None:
@@ -234,3 +236,11 @@ class Supervisor:
             self.display.say(f"{child.spec.name} does not stop; killing it", "yellow")
             child.stop(signal.SIGKILL)
             await child.ended(2.0)
+
+
+def _more_patience_s() -> float:
+    """Seconds; 0 where nobody asked for any, or for nonsense, which must not keep anything from being stopped."""
+    try:
+        return max(0.0, float(os.environ.get(MORE_PATIENCE, "0")))
+    except ValueError:
+        return 0.0

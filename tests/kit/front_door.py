@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from probestream.broker.server import free_port
+from probestream.supervisor.supervisor import MORE_PATIENCE
 from tests.kit.role import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ class Installation:
             "PROBESTREAM_DATA": str(self.data),
             "PROBESTREAM__KAFKA__EMBEDDED_PORT": str(self.kafka_port),
             "PROBESTREAM__GATEWAY__PORT": str(self.page_port),
+            # Whether all end by themselves, however slow the machine.
+            MORE_PATIENCE: str(PATIENCE_S / 2),
         }
         if path is not None:
             self.env["PATH"] = path
