@@ -13,6 +13,7 @@ import pytest
 
 from probestream.supervisor import child as child_module
 from probestream.supervisor.child import Child, Spec, State, describe_exit, pause
+from tests.kit.role import PATIENCE_S
 
 STEADY = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
 DEAF = "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
@@ -35,7 +36,7 @@ def spec(tmp_path, code, lines=None):
 
 
 async def until(child, state, changes):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while child.state is not state:
             await changes.get()
 
@@ -73,7 +74,7 @@ async def test_a_killed_child_runs_again_and_says_why(tmp_path, monkeypatch):
     await until(child, State.RUNNING, changes)
     assert child.pid != first
     child.stop()
-    assert await child.ended(5)
+    assert await child.ended(PATIENCE_S)
     assert (child.state, child.pid) == (State.STOPPED, None)
 
 
@@ -84,13 +85,13 @@ async def test_pauses_grow_while_it_fails(tmp_path, monkeypatch):
     child.start()
     pauses = []
     while len(pauses) < 3:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             if await changes.get() is State.BACKOFF:
                 pauses.append(child.pause_s)
     assert pauses == [0.01, 0.02, 0.04]
     assert child.last_exit == "exit code 3"
     child.stop()
-    assert await child.ended(1)
+    assert await child.ended(PATIENCE_S)
 
 
 async def test_pauses_start_anew_after_a_healthy_time(tmp_path, monkeypatch):
@@ -105,7 +106,7 @@ async def test_pauses_start_anew_after_a_healthy_time(tmp_path, monkeypatch):
         await until(child, State.BACKOFF, changes)
         assert child.pause_s == 0.01
     child.stop()
-    assert await child.ended(5)
+    assert await child.ended(PATIENCE_S)
 
 
 async def test_a_child_that_ignores_sigterm_is_still_there_to_be_killed(tmp_path):
@@ -116,16 +117,18 @@ async def test_a_child_that_ignores_sigterm_is_still_there_to_be_killed(tmp_path
     child.stop()
     assert not await child.ended(0.3)
     child.stop(signal.SIGKILL)
-    assert await child.ended(5)
+    assert await child.ended(PATIENCE_S)
 
 
-async def test_stopping_during_the_pause_ends_at_once(tmp_path):
+async def test_stopping_during_the_pause_ends_at_once(tmp_path, monkeypatch):
     """Nobody waits for a restart that will not come."""
+    monkeypatch.setattr(child_module, "FIRST_PAUSE_S", 3600.0)
+    monkeypatch.setattr(child_module, "LONGEST_PAUSE_S", 3600.0)
     child, changes = make(tmp_path, "raise SystemExit(1)")
     child.start()
     await until(child, State.BACKOFF, changes)
     child.stop()
-    assert await child.ended(0.5)
+    assert await child.ended(PATIENCE_S)
     assert child.state is State.STOPPED
 
 
@@ -139,7 +142,7 @@ async def test_a_command_that_does_not_exist_is_a_failure_like_any_other(tmp_pat
     await until(child, State.BACKOFF, changes)
     assert child.last_exit == "not started: No such file or directory"
     child.stop()
-    assert await child.ended(0.5)
+    assert await child.ended(PATIENCE_S)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
@@ -157,7 +160,7 @@ def test_children_die_with_a_parent_that_is_killed():
         try:
             parent.kill()
             parent.wait()
-            signalled = _wait_pidfd(held, 5.0)
+            signalled = _wait_pidfd(held, PATIENCE_S)
         finally:
             os.close(held)
     assert signalled

@@ -23,7 +23,7 @@ async def test_stop_ends_what_compiles(tmp_path, monkeypatch):
     monkeypatch.setattr(warming._config, "CACHE_DIR", str(tmp_path))
     stop = asyncio.Event()
     ready = asyncio.create_task(warming.get_ready(stop))
-    await until(compiling, 30, "nothing compiles")
+    await until(compiling, why="nothing compiles")
     assert not ready.done()
     stop.set()
     assert await ready is None

@@ -34,7 +34,7 @@ def config(server: kit.SmtpServer | None = None, **more) -> EmailConfig:
 
 async def attempt(settings: EmailConfig, what: Delivery | None = None):
     what = what or delivery()
-    integration = EmailIntegration(settings, NotifySettings(timeout=3.0))
+    integration = EmailIntegration(settings, NotifySettings(timeout=60.0))
     return await integration.send(what, integration.render(what))
 
 

@@ -15,9 +15,11 @@ import pytest
 from agents.probe import dial, guard, transport
 from agents.probe.context import Context
 from agents.probe.kinds import http
+from agents.probe.observation import Observation
 from agents.probe.once import check_once
 from agents.probe.runner import observe
 from agents.probe.settings import HttpCheck, Target
+from streams.units import human
 from tests.kit.role import until
 from tests.kit.services import HttpService, TcpService
 from tests.kit.tls import server_context
@@ -29,17 +31,28 @@ async def web():
         yield service
 
 
-def target(url: str, *, timeout: float = 2.0, allow_private: bool = True, every: float = 30.0, **spec) -> Target:
+def target(url: str, *, timeout: float = 60.0, allow_private: bool = True, every: float = 30.0, **spec) -> Target:
     return Target(name="t", every=every, timeout=timeout, allow_private=allow_private, http=HttpCheck(url=url, **spec))
+
+
+async def gave_up(url: str, *, at: str, timeout: float) -> tuple[Observation, float]:
+    """A check that ran into its timeout `at` this stage; a longer one where the machine stood still before it."""
+    while True:
+        found = await check_once(target(url, timeout=timeout))
+        assert found.status == "timeout"
+        if found.message.endswith(at) or timeout > 20:
+            return found, timeout
+        timeout *= 4
 
 
 async def test_an_answer(web):
     """A good answer is ok, with its status and its time."""
+    began = time.perf_counter()
     found = await check_once(target(web.url()))
     assert found.ok
     assert found.status == "200"
     assert found.message == ""
-    assert 0 < found.latency_ms < 1000
+    assert 0 < found.latency_ms < (time.perf_counter() - began) * 1000
 
 
 async def test_the_request_is_what_was_configured(web):
@@ -134,11 +147,11 @@ async def test_targets_do_not_share_connections(web):
 
 async def test_a_slow_answer_is_a_timeout(web):
     """The timeout holds for the whole check, and says at what it gave up; no latency is made up."""
-    web.slow(5)
-    found = await check_once(target(web.url(), timeout=0.2))
-    assert found.status == "timeout"
+    web.hang()
+    stage = "gave up while waiting for the first byte"
+    found, timeout = await gave_up(web.url(), at=stage, timeout=0.2)
     assert math.isnan(found.latency_ms)
-    assert found.message == "no answer within 200ms: gave up while waiting for the first byte"
+    assert found.message == f"no answer within {human(timeout)}: {stage}"
     assert "http.connect_ms" in found.metrics
 
 
@@ -151,14 +164,18 @@ async def test_timeouts_leave_nothing_behind(web):
             assert not (await observe(t, ctx)).ok
         web.answer(200, b"x" * 100_000)
         ctx.max_body_bytes = 10
+
+        async def works() -> bool:
+            return (await observe(t, ctx)).ok  # where the machine does not stand still for longer than the timeout
+
         for _ in range(20):
-            assert (await observe(t, ctx)).ok
+            await until(works)
         hung = [asyncio.create_task(observe(t, ctx)) for _ in range(20)]
         await asyncio.sleep(0)
         for task in hung:
             task.cancel()
         await asyncio.gather(*hung, return_exceptions=True)
-        assert (await observe(t, ctx)).ok
+        await until(works)
 
 
 async def test_a_drip_is_a_timeout_too():
@@ -174,9 +191,9 @@ async def test_a_drip_is_a_timeout_too():
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     try:
         port = server.sockets[0].getsockname()[1]
-        found = await check_once(target(f"http://127.0.0.1:{port}/", timeout=0.3))
-        assert found.status == "timeout"
-        assert found.message.endswith("gave up while reading the body")
+        stage = "gave up while reading the body"
+        found, _ = await gave_up(f"http://127.0.0.1:{port}/", at=stage, timeout=0.3)
+        assert found.message.endswith(stage)
     finally:
         server.close()
 
@@ -350,10 +367,12 @@ async def test_a_handshake_that_never_ends_leaves_no_socket():
     """A server that takes connections and never speaks TLS costs a timeout each time, and no open file."""
     process = psutil.Process()
     async with TcpService() as service:
-        t = target(f"https://{service.address}/", timeout=0.05)
+        stage, url = "gave up in the TLS handshake", f"https://{service.address}/"
+        found, timeout = await gave_up(url, at=stage, timeout=0.05)
+        assert found.message == f"no answer within {human(timeout)}: {stage}"
+        t = target(url, timeout=0.05)
         async with Context() as ctx:
-            found = await observe(t, ctx)
-            assert found.message == "no answer within 50ms: gave up in the TLS handshake"
+            await observe(t, ctx)
             await until(lambda: not service.open)
             before = process.num_fds()
             for _ in range(10):

@@ -20,7 +20,7 @@ from tests.kit.services import TcpService
 
 
 def tcp(address: str, **more) -> Target:
-    return Target(name="t", timeout=1, tcp=TcpCheck(address=address), **more)
+    return Target(name="t", timeout=60, tcp=TcpCheck(address=address), **more)
 
 
 async def test_tcp():
