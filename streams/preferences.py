@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -15,6 +16,10 @@ from streams.settings import Settings
 Level = Literal["info", "warning", "critical", "none"]
 _LEVELS: Mapping[str, int] = {"info": 0, "warning": 1, "critical": 2, "none": 3}
 _DAY = 24 * 60
+QUIET_HOURS = "preference_quiet_hours"
+"""The reason why a page is withheld that is told when the quiet hours are over."""
+_MINUTE_MS = 60_000
+_LOOKED_AHEAD = 8 * _DAY
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -99,11 +104,25 @@ class Preference(Settings):
             return "preference_severity", f"least_severity is {self.least_severity}"
         if self.channels and channel not in self.channels:
             return "preference_channel", f"channels are {', '.join(self.channels)}"
-        wall = datetime.fromtimestamp(now / 1000.0, UTC).astimezone(ZoneInfo(self.timezone))
-        for quiet in self.quiet_hours:
-            if level < _LEVELS[quiet.least_severity] and quiet.hold(wall):
-                return "preference_quiet_hours", f"{_clock(quiet.from_)} to {_clock(quiet.to)} {self.timezone}"
-        return None
+        kept = tuple(quiet for quiet in self.quiet_hours if level < _LEVELS[quiet.least_severity])
+        held = _held(kept, self.timezone, now)
+        if held is None:
+            return None
+        end = _end(kept, self.timezone, int(now // _MINUTE_MS))
+        until = f", until {iso(end)}" if end is not None else ""
+        return QUIET_HOURS, f"{_clock(held.from_)} to {_clock(held.to)} {self.timezone}{until}"
+
+
+def _held(some: tuple[QuietHours, ...], zone: str, now: float) -> QuietHours | None:
+    wall = datetime.fromtimestamp(now / 1000.0, UTC).astimezone(ZoneInfo(zone))
+    return next((quiet for quiet in some if quiet.hold(wall)), None)
+
+
+@functools.lru_cache(maxsize=256)
+def _end(some: tuple[QuietHours, ...], zone: str, minute: int) -> float | None:
+    """When the first minute begins, in ms, in which none holds, whatever the clocks do until then; None if never."""
+    later = (float(m * _MINUTE_MS) for m in range(minute + 1, minute + _LOOKED_AHEAD))
+    return next((at for at in later if _held(some, zone, at) is None), None)
 
 
 class DeclaredPreference(Preference):

@@ -77,7 +77,8 @@ class Attempts:
         return Outcome(delivery.source.offset, step)
 
     async def _send(self, outlet: Outlet, delivery: Delivery, began: float, at: float) -> Sent:
-        reason = "may_have_arrived" if delivery.repeat else "retry" if delivery.attempt > 1 else "first"
+        first = "quiet_hours_over" if delivery.late else "first"
+        reason = "may_have_arrived" if delivery.repeat else "retry" if delivery.attempt > 1 else first
         # Before the intent too, or a late one would stand in the ledger after the new owner's outcome.
         await self._committer.confirm(began)
         intent = asyncio.ensure_future(self._context.write(delivery, delivery.note("intent", reason, at)))

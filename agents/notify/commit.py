@@ -17,8 +17,11 @@ from streams.kafka import close, producer_options
 from streams.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS, full_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents.notify.context import Context, Outcome
     from agents.notify.progress import Progress
+    from agents.notify.withheld import Mark
 
 LAZY_S = 1.0
 """An offset without an outcome beside it may wait so long for company."""
@@ -28,13 +31,16 @@ _TRANSACTION_MS = 15_000
 class Committer:
     """Writes what is finished in one partition. One transaction at a time, of all that came up meanwhile."""
 
-    def __init__(self, context: Context, partition: int, progress: Progress) -> None:
+    def __init__(
+        self, context: Context, partition: int, progress: Progress, mark: Callable[[], Mark | None] = lambda: None
+    ) -> None:
         self._context = context
         self._partition = partition
         self._progress = progress
+        self._mark = mark
         self._outcomes: list[Outcome] = []
         self._confirmations: list[asyncio.Future[None]] = []
-        self._committed: int | None = None
+        self._committed = progress.committable(), mark()
         self._ours_at = float("-inf")
         self._wake = asyncio.Event()
         self._finishing = False
@@ -52,7 +58,7 @@ class Committer:
             await self._producer.start()
             self._ours_at = asyncio.get_running_loop().time()
         if first_offset is not None:
-            await self._transact([], first_offset)
+            await self._transact([], first_offset, self._mark())
 
     async def run(self) -> None:
         """Commit whenever there is something, until `finish`."""
@@ -73,7 +79,8 @@ class Committer:
         self._outcomes.append(outcome)
         if outcome.notification is not None:
             self._context.carried[_key(outcome)] = outcome
-        self._progress.finish_one(outcome.offset)
+        if outcome.offset is not None:
+            self._progress.finish_one(outcome.offset)
         self._wake.set()
 
     def passed(self) -> None:
@@ -104,10 +111,10 @@ class Committer:
         # Taken together, without an await between: an offset never runs ahead of its outcomes.
         batch, self._outcomes = self._outcomes, []
         confirmations, self._confirmations = self._confirmations, []
-        offset = self._progress.committable()
+        offset, mark = self._progress.committable(), self._mark()
         try:
-            if batch or confirmations or offset != self._committed:
-                await self._transact(batch, offset)
+            if batch or confirmations or (offset, mark) != self._committed:
+                await self._transact(batch, offset, mark)
         except BaseException:
             for confirmation in confirmations:
                 confirmation.cancel()
@@ -129,7 +136,7 @@ class Committer:
             self._timer.cancel()
         await close(self._producer, 1.0)
 
-    async def _transact(self, batch: list[Outcome], offset: int | None) -> None:
+    async def _transact(self, batch: list[Outcome], offset: int | None, mark: Mark | None) -> None:
         kafka, producer = self._context.kafka, self._producer
         began = asyncio.get_running_loop().time()
         async with asyncio.timeout(KAFKA_LIMIT_S):
@@ -149,10 +156,11 @@ class Committer:
                     acks.append(await producer.send(full_name(kafka, DEAD_LETTERS), encode(outcome.dead), partition=0))
             if offset is not None:
                 tp = TopicPartition(full_name(kafka, ALERTS), self._partition)
-                await producer.send_offsets_to_transaction({tp: offset}, self._context.group)
+                place = (offset, mark.text if mark is not None else "")
+                await producer.send_offsets_to_transaction({tp: place}, self._context.group)
             await asyncio.gather(*acks)
             await producer.commit_transaction()
-        self._committed, self._ours_at = offset, began
+        self._committed, self._ours_at = (offset, mark), began
 
 
 def _key(outcome: Outcome) -> str:

@@ -30,6 +30,9 @@ KAFKA_LIMIT_S = 20.0
 class Partitions(Protocol):
     """What a partition asks of the consumer."""
 
+    async def position(self, partition: int) -> int:
+        """Offset up to which the records of `alerts` were handed on."""
+
     async def end_offset(self, partition: int) -> int:
         """Offset of the next record of `alerts`."""
 
@@ -47,9 +50,12 @@ class Outlet:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one delivery ended; `delivery` is None for what was no delivery, such as bytes that are no alert."""
+    """How one delivery ended; `notification` is None for what was no delivery, such as bytes that are no alert.
 
-    offset: int
+    `offset` is None where the record was dealt with before: its page was withheld, and is told late.
+    """
+
+    offset: int | None
     notification: Notification | None
     dead: DeadLetter | None = None
 

@@ -18,11 +18,11 @@ def ledger_key(alert_id: str, number: int, receiver: str, channel: str, integrat
     return f"{alert_id}/{number}/{receiver}/{channel}/{integration}"
 
 
-def of_key(key: str) -> tuple[str, str, int]:
-    """Alert id, receiver and integration of a ledger key; an alert's id has no slash, a receiver's name may."""
-    alert_id, _, rest = key.split("/", 2)
+def of_key(key: str) -> tuple[str, int, str, int]:
+    """Alert id, number, receiver and integration of a ledger key; an alert's id has no slash, a receiver's name may."""
+    alert_id, number, rest = key.split("/", 2)
     receiver, _, integration = rest.rsplit("/", 2)
-    return alert_id, receiver, int(integration)
+    return alert_id, int(number), receiver, int(integration)
 
 
 def idempotency_key(key: str) -> str:
@@ -42,6 +42,8 @@ class Delivery:
     attempt: int = 0
     repeat: bool = False
     since: float | None = None
+    late: bool = False
+    """Whether it was withheld in quiet hours, which are over."""
     accepted: set[str] = field(default_factory=set)
     """Recipients that have it, where an integration has several."""
     message: Any = None

@@ -13,9 +13,14 @@ from agents.notify.delivery import FINAL, ledger_key
 from agents.notify.retry import may_have_arrived
 from schemas import DecodeError, Notification, decode
 from streams.kafka import close, consumer_options
+from streams.preferences import QUIET_HOURS
 from streams.topics import NOTIFICATIONS, full_name
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiokafka.structs import ConsumerRecord
+
     from streams.kafka import KafkaSettings
 
 CLOCK_MARGIN_MS = 60_000
@@ -31,6 +36,13 @@ class Entry:
     attempt: int
     repeat: bool
     since: float
+    late: bool = False
+    """Whether it was withheld first, and told when that was over."""
+
+    @property
+    def withheld(self) -> bool:
+        """Whether it is to be told when quiet hours are over."""
+        return self.outcome == "skipped" and self.reason == QUIET_HOURS
 
     @property
     def final(self) -> bool:
@@ -45,11 +57,14 @@ class Entry:
 
 def fold(entry: Entry | None, step: Notification) -> Entry:
     """The entry after `step`. An outcome stays, whatever a late intent of a dead process says."""
+    late = entry is not None and (entry.late or (entry.withheld and step.outcome != "skipped"))
+    if entry is not None and entry.withheld and late:
+        entry = None  # what comes now is its telling
     if entry is not None and entry.final:
         return entry
     since = step.at if entry is None else min(entry.since, step.at)
     repeat = step.repeat or (entry is not None and may_have_arrived(entry.reason))
-    return Entry(step.outcome, step.reason, step.attempt, repeat, since)
+    return Entry(step.outcome, step.reason, step.attempt, repeat, since, late)
 
 
 async def load(kafka: KafkaSettings, channel: str, partition: int, since_ms: float) -> dict[str, Entry]:
@@ -71,13 +86,19 @@ async def load(kafka: KafkaSettings, channel: str, partition: int, since_ms: flo
         # plain writes of this channel behind a foreign open transaction are waited for by reading up to the real end.
         end = await _end(kafka, channel, tp)
         entries: dict[str, Entry] = {}
-        while await consumer.position(tp) < end:
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    _take(entries, channel, record.value)
+        async for record in read_to(consumer, tp, end):
+            _take(entries, channel, record.value)
         return entries
     finally:
         await close(consumer, 1.0)
+
+
+async def read_to(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> AsyncIterator[ConsumerRecord]:
+    """The records of the one partition that is assigned to `consumer`, from where it stands up to offset `end`."""
+    while await consumer.position(tp) < end:
+        for record in (await consumer.getmany(timeout_ms=500)).get(tp, ()):
+            if record.offset < end:
+                yield record
 
 
 async def _end(kafka: KafkaSettings, channel: str, tp: TopicPartition) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,6 +13,8 @@ from streams.units import human
 if TYPE_CHECKING:
     from schemas import Alert
 
+WITHHELD = "withheld"
+"""The annotation of a page that quiet hours withheld: since when."""
 SEVERITY_COLOURS = {"critical": "#d32f2f", "warning": "#f9a825", "info": "#1976d2"}
 STATE_COLOURS = {"resolved": "#2e7d32", "acknowledged": "#607d8b", "snoozed": "#607d8b", "suppressed": "#607d8b"}
 _UNITS = {"_ms": " ms", "_s": " s", "_seconds": " s", "_percent": " %", "_bytes": " B"}
@@ -51,7 +53,7 @@ def message_of(alert: Alert, page_url: str | None) -> Message:
     return Message(
         status=status,
         title=one_line(f"[{status}] {alert.rule} on {alert.target}"),
-        summary=_with_what_falls(alert.annotations.get("summary") or _sentence(alert, comparison), alert),
+        summary=_with_the_rest(alert.annotations.get("summary") or _sentence(alert, comparison), alert),
         description=alert.annotations.get("description", ""),
         colour=STATE_COLOURS.get(alert.state) or SEVERITY_COLOURS.get(alert.severity, "#607d8b"),
         fields=tuple((name, value) for name, value in fields if value),
@@ -70,10 +72,22 @@ def _sentence(alert: Alert, comparison: str) -> str:
     return f"{what} of {alert.target} is {number(alert.value, alert.metric)}{limit}."
 
 
-def _with_what_falls(summary: str, alert: Alert) -> str:
-    """The summary, and how many and which targets fall with this one: nobody is told of those by themselves."""
-    fallen = alert.annotations.get(TAKES_DOWN)
-    return f"{summary.rstrip().rstrip('.')}; takes down {fallen}" if fallen else summary
+def late(alert: Alert, number: int, since: float) -> Alert:
+    """`alert` as it is told when quiet hours are over, in which its transition `number`, or one before, was withheld.
+
+    `since` is when the first one was, in milliseconds since the Unix epoch, UTC.
+    """
+    return replace(alert, number=number, annotations=alert.annotations | {WITHHELD: f"since {when(since)}"})
+
+
+def _with_the_rest(summary: str, alert: Alert) -> str:
+    """The summary, and how many and which targets fall with this one: nobody is told of those by themselves.
+
+    And since when it was withheld, where it comes late.
+    """
+    fallen, withheld = alert.annotations.get(TAKES_DOWN), alert.annotations.get(WITHHELD)
+    more = [f"takes down {fallen}"] * bool(fallen) + [f"withheld in quiet hours {withheld}"] * bool(withheld)
+    return "; ".join([summary.rstrip().rstrip("."), *more]) if more else summary
 
 
 def link_of(alert: Alert, page_url: str | None) -> str:

@@ -1,15 +1,24 @@
-"""Who was told of an alert whose beginning this process has not seen, as the ledger has it."""
+"""What was before this process had the partition: transitions, and who was told of them, as the ledger has it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
 from agents.notify import ledger
 from agents.notify.delivery import of_key
+from schemas import Alert, DecodeError, decode
+from streams.kafka import close, consumer_options
+from streams.topics import ALERTS, full_name
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiokafka.structs import ConsumerRecord
+
     from agents.notify.context import Context
-    from schemas import Alert
 
 _MARGIN_MS = 6 * 3_600_000.0
 """Read from so long before an alert fired: then others that began about then need no reading of their own."""
@@ -34,8 +43,27 @@ class Past:
             )
             self._told = {}
             for key, entry in entries.items():
-                name, receiver, integration = of_key(key)
+                name, _, receiver, integration = of_key(key)
                 told = self._told.setdefault(name, set())
                 if entry.outcome != "skipped":
                     told.add((receiver, integration))
         return self._told.pop(alert.id, None)
+
+
+async def transitions(
+    context: Context, partition: int, start: int, end: int
+) -> AsyncIterator[tuple[ConsumerRecord, Alert]]:
+    """The alerts of a partition from offset `start`, or the first that is left, up to `end`."""
+    tp = TopicPartition(full_name(context.kafka, ALERTS), partition)
+    consumer = AIOKafkaConsumer(**consumer_options(context.kafka, f"notify-{context.channel}-past"))
+    await consumer.start()
+    try:
+        consumer.assign([tp])
+        consumer.seek(tp, start)
+        async for record in ledger.read_to(consumer, tp, end):
+            try:
+                yield record, decode(record.value, Alert)
+            except DecodeError:
+                continue  # it was reported when it was read first
+    finally:
+        await close(consumer, 1.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streams.control import Controls
+from streams.preferences import QUIET_HOURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +50,8 @@ class Preferences:
     def withheld(self, receiver: str, channel: str, severity: str, now: float) -> Withheld | None:
         """Why a receiver is not told by a channel; None where it is.
 
-        A receiver that reaches several people is told as long as one of those who have a wish would be.
+        A receiver that reaches several people is told as long as one of those who have a wish would be; when the quiet
+        hours of one are over, it is told what was withheld.
         """
         wishes = self._of.get(receiver, {})
         found = [(person, wish.against(channel, severity, now)) for person, wish in wishes.items()]
@@ -57,7 +59,8 @@ class Preferences:
         if not said or len(said) < len(found):
             return None
         text = "; ".join(f"{self._whose(person)}: {words}" for person, (_, words) in said)
-        return Withheld(said[0][1][0], text)
+        reasons = [reason for _, (reason, _) in said]
+        return Withheld(QUIET_HOURS if QUIET_HOURS in reasons else reasons[0], text)
 
     def _whose(self, person: str) -> str:
         version = self._controls.version("preference", person)

@@ -8,10 +8,10 @@ from collections import deque
 class Progress:
     """Counts each source record's unfinished deliveries; what may be committed stops at the lowest unfinished one."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int | None = None) -> None:
         self._open: dict[int, int] = {}
         self._order: deque[int] = deque()
-        self._next: int | None = None
+        self._next = first
 
     def __len__(self) -> int:
         """Records between the committable offset and the last one begun."""
@@ -34,7 +34,7 @@ class Progress:
             self._advance()
 
     def committable(self) -> int | None:
-        """The offset to go on from after a restart; None where no record was begun."""
+        """The offset to go on from after a restart; `first` until a record was begun."""
         return self._order[0] if self._order else self._next
 
     def _advance(self) -> None:

@@ -12,8 +12,9 @@ from aiokafka.structs import TopicPartition
 from agents.notify import metrics
 from agents.notify.context import KAFKA_LIMIT_S, Context, Outcome, Outlet
 from agents.notify.pace import Gate
-from agents.notify.partition import Partition
+from agents.notify.partition import Partition, Place
 from agents.notify.pulse import Pulse
+from agents.notify.withheld import mark_of
 from streams.kafka import close, producer_options
 from streams.members import bury_the_dead, member_options
 from streams.topics import ALERTS, NOTIFICATIONS, full_name
@@ -123,6 +124,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await self._consumer.start()
         await bury_the_dead(self._kafka, f"notify-{self._context.channel}")
 
+    async def position(self, partition: int) -> int:
+        tp = TopicPartition(self._alerts, partition)
+        return int(await self._consumer.position(tp)) if tp in self._consumer.assignment() else -1
+
     async def end_offset(self, partition: int) -> int:
         tp = TopicPartition(self._alerts, partition)
         async with asyncio.timeout(KAFKA_LIMIT_S):
@@ -145,25 +150,27 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             if not self._closed:
                 await self._close_partitions()
                 for tp in assigned:
-                    first_offset = await self._first_offset(tp)
+                    place = await self._place(tp)
                     metrics.UNFINISHED.labels(self._context.channel, str(tp.partition)).set(0)
-                    self._partitions[tp.partition] = Partition(self._context, tp.partition, first_offset)
+                    self._partitions[tp.partition] = Partition(self._context, tp.partition, place)
                 self._assigned.set()
         except Exception as error:  # aiokafka would only log it
             self._fail(error)
 
-    async def _first_offset(self, tp: TopicPartition) -> int | None:
-        """Where a group without a committed offset begins: with what a slow channel would still be trying to send.
+    async def _place(self, tp: TopicPartition) -> Place:
+        """Where to go on; without a committed offset, with what a slow channel would still be trying to send.
 
         Everything kept would be 35 days of alerts for the first webhook that a user adds.
         """
-        if await self._consumer.committed(tp) is not None:
-            return None
+        # `committed` gives the offset without what stands beside it, and the two must be of one moment.
+        found = (await self._consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001
+        if found is not None:
+            return Place(found.offset, mark_of(found.metadata))
         since = max(0, int(now_ms() - self._settings.retry_for * 1000))
-        found = (await self._consumer.offsets_for_times({tp: since}))[tp]
-        offset = found.offset if found is not None else await self.end_offset(tp.partition)
+        begin = (await self._consumer.offsets_for_times({tp: since}))[tp]
+        offset = begin.offset if begin is not None else await self.end_offset(tp.partition)
         self._consumer.seek(tp, offset)
-        return int(offset)
+        return Place(int(offset), new=True)
 
     async def _read(self) -> None:
         while True:

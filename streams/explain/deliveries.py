@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streams.explain.model import Moment
 from streams.explain.words import clock, listed
+from streams.preferences import QUIET_HOURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,8 @@ def _whom(step: Notification) -> str:
 def _skipped(step: Notification) -> str:
     """Why somebody was not told, in words; empty where that is no matter of words."""
     if step.reason.startswith(_WISH):
-        return f"not wanted, by the preference of {step.error}"
+        late = "; told when that is over, if it still fires" if step.reason == QUIET_HOURS else ""
+        return f"not wanted, by the preference of {step.error}{late}"
     return _SKIPPED.get(step.reason, "")
 
 

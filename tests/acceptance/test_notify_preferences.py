@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from agents.notify.settings import Receiver
@@ -133,3 +135,106 @@ async def test_what_was_begun_before_a_crash_is_ended_after_it(kafka, control, s
         await send(kafka, alert("resolved", id=one.id, previous="firing"))
         steps = await ledger_until(kafka, lambda s: len(outcomes(s)) == 2)
     assert said(steps) == [("firing", "delivered", "ok"), ("resolved", "delivered", "ok")]
+
+
+NIGHT = [{"from": "00:00", "to": "24:00", "least_severity": "none"}]
+
+
+async def test_what_quiet_hours_withheld_is_told_when_they_end_if_it_still_fires(kafka, control, slack):
+    """Told once, with since when it was withheld; what is acknowledged or over by then is not, and neither is its end."""
+    await wish(control, quiet_hours=NIGHT)
+    firing, taken, over = alert(), alert(), alert()
+    async with running(kafka, ROUTE, ada(slack)):
+        await send(kafka, firing, taken, over)
+        await send(kafka, alert("acknowledged", id=taken.id, previous="firing", notify=False))
+        await send(kafka, alert("resolved", id=over.id, previous="firing"))
+        await ledger_until(kafka, lambda s: len(outcomes(s)) == 4)
+        await send(kafka, alert("escalated", id=firing.id, previous="firing"))
+        await ledger_until(kafka, lambda s: len(outcomes(s)) == 5)
+        assert not slack.messages
+        await wish(control)
+        await ledger_until(kafka, lambda s: outcomes(s, "delivered"))
+        await send(kafka, alert("resolved", id=firing.id, previous="escalated"))
+        await send(kafka, alert("resolved", id=taken.id, previous="acknowledged"))
+        steps = await ledger_until(kafka, lambda s: len(outcomes(s)) == 8)
+    of = {a.id: said(s for s in steps if s.alert_id == a.id) for a in (firing, taken, over)}
+    quiet = ("skipped", "preference_quiet_hours")
+    assert of[firing.id] == [
+        ("firing", *quiet), ("escalated", *quiet), ("escalated", "delivered", "ok"), ("resolved", "delivered", "ok"),
+    ]  # fmt: skip
+    assert of[taken.id] == of[over.id] == [("firing", *quiet), ("resolved", "skipped", "firing_not_told")]
+    late, end = slack.messages
+    assert "Half of all requests fail; withheld in quiet hours since " in str(late)
+    assert "withheld" not in str(end)
+
+
+async def test_what_was_withheld_outlives_the_role(kafka, control, slack):
+    """Killed in the night, or while it tells late: what still fires is told once, or marked as a repeat; what was
+    resolved while the role was down is not told, and neither is its end."""
+    await wish(control, quiet_hours=NIGHT)
+    firing, over, later = alert(), alert(), alert()
+    async with process(kafka, ROUTE, ada(slack)) as role:
+        await send(kafka, firing, over, later)
+        await ledger_until(kafka, lambda s: len(outcomes(s)) == 3)
+        role.kill()
+        await role.gone()
+    await wish(control)
+    await send(kafka, alert("resolved", id=over.id, previous="firing"))
+    await send(kafka, alert("snoozed", id=later.id, previous="firing", number=2, notify=False))
+    slack.script(kit.HANG)
+    async with process(kafka, ROUTE, ada(slack)) as role:
+        await slack.wait_for_requests(1)
+        role.kill()
+        await role.gone()
+    async with running(kafka, ROUTE, ada(slack)):
+        await ledger_until(kafka, lambda s: outcomes(s, "delivered"))
+    async with running(kafka, ROUTE, ada(slack)):
+        await send(kafka, alert("firing", id=later.id, previous="snoozed", number=3))
+        await send(kafka, alert("resolved", id=firing.id, previous="firing"))
+        steps = await ledger_until(kafka, lambda s: len(outcomes(s)) == 7)
+    of = {a.id: said(s for s in steps if s.alert_id == a.id) for a in (firing, over, later)}
+    quiet = ("firing", "skipped", "preference_quiet_hours")
+    assert of[firing.id] == [quiet, ("firing", "delivered", "ok"), ("resolved", "delivered", "ok")]
+    assert of[over.id] == [quiet, ("resolved", "skipped", "firing_not_told")]
+    assert of[later.id] == [quiet, ("firing", "delivered", "ok")]
+    assert [s.repeat for s in steps if s.alert_id == firing.id and s.outcome == "delivered"] == [True, False]
+    assert {s.reason for s in steps if s.outcome == "intent"} == {"quiet_hours_over", "may_have_arrived", "first"}
+    assert len(slack.messages) == 3
+    assert sum("withheld in quiet hours" in str(m) for m in slack.messages) == 1
+
+
+async def test_quiet_hours_that_pass_by_the_clock_tell_what_they_withheld(kafka, control, slack, monkeypatch):
+    """The ledger says until when, in the person's zone; the minute it is over, it is told, though nothing else comes."""
+    clock = datetime(2026, 11, 21, 23, 4, tzinfo=UTC)
+    monkeypatch.setattr("agents.notify.partition.now_ms", lambda: clock.timestamp() * 1000.0)
+    await wish(control, quiet_hours=[{"from": "22:00", "to": "07:00"}], timezone="Europe/Berlin")
+    one = alert(severity="warning")
+    async with running(kafka, ROUTE, ada(slack)):
+        await send(kafka, one)
+        (kept,) = outcomes(await ledger_until(kafka, outcomes))
+        assert (kept.reason, kept.error) == (
+            "preference_quiet_hours",
+            "ada (version 1): 22:00 to 07:00 Europe/Berlin, until 2026-11-22T06:00:00.000Z",
+        )
+        clock = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+        steps = await ledger_until(kafka, lambda s: len(outcomes(s)) == 2)
+    assert [(s.number, s.outcome) for s in outcomes(steps)] == [(1, "skipped"), (1, "delivered")]
+    assert len(slack.messages) == 1
+
+
+async def test_an_end_that_was_read_first_is_known_before_anything_is_told_late(kafka, control, slack):
+    """Hundreds of transitions came while the role was down, its resolution the last: it is over, and nobody hears of it."""
+    await wish(control, quiet_hours=NIGHT)
+    one, other = alert(), alert()
+    async with running(kafka, ROUTE, ada(slack)):
+        await send(kafka, one)
+        await ledger_until(kafka, lambda s: len(outcomes(s)) == 1)
+    await wish(control)
+    await send(kafka, *(alert("firing", id=one.id, previous="firing", number=n, notify=False) for n in range(2, 300)))
+    await send(kafka, alert("resolved", id=one.id, previous="firing", number=300), other)
+    async with running(kafka, ROUTE, ada(slack)):
+        steps = await ledger_until(kafka, lambda s: len(outcomes(s)) == 3)
+    assert said(s for s in steps if s.alert_id == one.id) == [
+        ("firing", "skipped", "preference_quiet_hours"), ("resolved", "skipped", "firing_not_told"),
+    ]  # fmt: skip
+    assert len(slack.messages) == 1

@@ -71,6 +71,27 @@ def test_quiet_hours_go_by_the_persons_clock(now, quiet):
     assert reason(NIGHT, "critical", now) == ""
 
 
+@pytest.mark.parametrize(
+    ("wish", "now", "end"),
+    [
+        (NIGHT, "2026-11-21T21:00Z", "2026-11-22T06:00:00.000Z"),
+        (NIGHT, "2026-11-22T05:59:59Z", "2026-11-22T06:00:00.000Z"),
+        (NIGHT, "2026-10-24T20:30Z", "2026-10-25T06:00:00.000Z"),  # the night in which summer time ends
+        ({"quiet_hours": [{"from": "22:00", "to": "02:30"}], "timezone": "Europe/Berlin"},
+         "2026-03-28T22:00Z", "2026-03-29T01:00:00.000Z"),  # 02:30 is left out: it is 03:00 then
+        ({"quiet_hours": [{"from": "22:00", "to": "07:00"}, {"from": "06:00", "to": "09:30"}]},
+         "2026-11-21T22:00Z", "2026-11-22T09:30:00.000Z"),
+        ({"quiet_hours": [{"from": "22:00", "to": "07:00"}, {"from": "06:00", "to": "09:30", "least_severity": "info"}]},
+         "2026-11-21T22:00Z", "2026-11-22T07:00:00.000Z"),  # the second lets it through
+        ({"quiet_hours": [{"from": "00:00", "to": "24:00"}]}, "2026-11-21T22:00Z", ""),
+    ],
+)  # fmt: skip
+def test_what_quiet_hours_withhold_says_when_they_end(wish, now, end):
+    """Whatever the clocks do that night, and where several meet; hours without an end say none."""
+    _, text = Preference.model_validate(wish).against("slack", "warning", at(now))
+    assert text.partition(", until ")[2] == end
+
+
 def test_quiet_hours_of_a_day_belong_to_the_day_they_begin_on():
     """Friday night lasts until Saturday morning; Saturday's day is another; all of a Sunday can be quiet to anything."""
     friday = {"quiet_hours": [{"from": "22:00", "to": "07:00", "days": ["fri"]}]}

@@ -54,6 +54,22 @@ def test_an_outcome_stays():
     assert entry.outcome == "delivered"
 
 
+def test_what_quiet_hours_withheld_is_told_under_the_same_key():
+    """It is final until its telling begins; retries count from there, and any other reason to skip stays final."""
+    quiet = ("skipped", "preference_quiet_hours", 0, False)
+    kept = folded(quiet, quiet)
+    assert (kept.final, kept.withheld, kept.late) == (True, True, False)
+    begun = folded(quiet, ("intent", "quiet_hours_over", 1, False))
+    assert (begun.final, begun.withheld, begun.late, begun.since, begun.may_have_arrived) == (
+        False, False, True, 1001.0, True,
+    )  # fmt: skip
+    failed = folded(quiet, ("intent", "quiet_hours_over", 1, False), ("failed", "http_503", 1, False))
+    assert (failed.late, failed.may_have_arrived, failed.since) == (True, False, 1001.0)
+    done = folded(quiet, ("intent", "quiet_hours_over", 1, False), ("delivered", "ok", 1, False), quiet)
+    assert (done.final, done.outcome, done.late) == (True, "delivered", True)
+    assert folded(("skipped", "preference_muted", 0, False), ("intent", "first", 1, False)).outcome == "skipped"
+
+
 def test_keys_tell_deliveries_apart():
     """Each receiver, channel, integration and transition has its own key, fit for a header."""
     keys = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.notify.message import link_of, message_of, number, one_line
+from agents.notify.message import late, link_of, message_of, number, one_line
 from tests.kit.notify import alert
 
 
@@ -37,6 +37,15 @@ def test_the_alert_of_a_cause_says_what_falls_with_it():
         "host is down; takes down 9: api, cart"
     )
     assert message_of(alert(annotations=down), None).summary.endswith("(> 5 %); takes down 9: api, cart")
+
+
+def test_a_page_that_comes_late_says_since_when_it_was_withheld():
+    """The alert as it is now, under the number of the page that was withheld."""
+    told = late(alert("escalated"), 1, 1_763_766_245_000.0)
+    assert (told.number, told.state) == (1, "escalated")
+    assert message_of(told, None).summary == (
+        "Half of all requests fail; withheld in quiet hours since 2025-11-21 23:04:05 UTC"
+    )
 
 
 def test_the_link_leads_to_the_alert():

@@ -35,6 +35,12 @@ def test_a_receiver_of_several_is_told_as_long_as_one_wants_it():
     withheld = known.withheld("ops", "slack", "warning", 0.0)
     assert withheld is not None
     assert withheld.text == "ada (version 1): muted; bob (version 1): least_severity is critical"
+    known.take(wish("bob", 2, quiet_hours=[{"from": "22:00", "to": "07:00"}], receivers=["ops"]))
+    night = 23 * 3_600_000.0
+    assert known.withheld("ops", "slack", "warning", night) == Withheld(
+        "preference_quiet_hours",
+        "ada (version 1): muted; bob (version 2): 22:00 to 07:00 UTC, until 1970-01-02T07:00:00.000Z",
+    )
 
 
 def test_changed_and_taken_back_counts_at_once():

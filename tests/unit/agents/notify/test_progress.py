@@ -11,6 +11,7 @@ from agents.notify.progress import Progress
 def test_nothing_begun_is_nothing_to_commit():
     """A partition without records has no offset to commit."""
     assert Progress().committable() is None
+    assert Progress(5).committable() == 5
 
 
 def test_a_record_with_two_deliveries_needs_both():

@@ -290,16 +290,20 @@ def test_deliveries_that_fail_are_the_answer():
 
 
 def test_a_preference_that_withheld_it_is_the_answer():
-    """Whose wish it was, and which: in the answer, and in the timeline."""
+    """Whose wish it was, which, and when it is told: in the answer, and in the timeline; until it is told late."""
     told = Story(DOWN).samples(1, False, False)
     (fired,) = told.of("down")
-    wish = "ada (version 2): 22:00 to 07:00 Europe/Berlin"
-    story = told.story("down", [step(fired, "skipped", "preference_quiet_hours", attempt=0, error=wish)])
+    wish = "ada (version 2): 22:00 to 07:00 Europe/Berlin, until 2026-11-22T06:00:00.000Z"
+    skipped = step(fired, "skipped", "preference_quiet_hours", attempt=0, error=wish)
+    story = told.story("down", [skipped])
     assert not story.told
-    assert story.answer.endswith(f": ops by slack: not wanted, by the preference of {wish}")
-    assert [m.said for m in story.timeline if m.what == "delivery"] == [
-        f"ops by slack was not told: firing: not wanted, by the preference of {wish}"
-    ]
+    why = f"not wanted, by the preference of {wish}; told when that is over, if it still fires"
+    assert story.answer.endswith(f": ops by slack: {why}")
+    assert [m.said for m in story.timeline if m.what == "delivery"] == [f"ops by slack was not told: firing: {why}"]
+    late = told.story("down", [skipped, step(fired, "delivered", "ok", after=3600.0)])
+    assert late.told
+    muted = step(fired, "skipped", "preference_muted", attempt=0, error="ada (file): muted")
+    assert told.story("down", [muted]).answer.endswith("by the preference of ada (file): muted")
 
 
 def test_groups_and_rules_on_alerts_say_of_how_many_and_of_which():
