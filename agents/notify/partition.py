@@ -107,22 +107,26 @@ class Partition:
         self._commits = self._task(self._committer.run())
         end = await self._context.partitions.end_offset(self.number)
         self.opened.set_result(None)
-        if self._place.mark is not None and self._place.mark.offset < self._place.offset:
-            await self._restore(self._place.mark, self._place.offset)
+        mark = (
+            self._place.mark if self._place.mark is not None and self._place.mark.offset < self._place.offset else None
+        )
+        if mark is not None:
+            await self._restore(mark, self._place.offset)
         self._withheld.restored()
         self._looker = self._task(self._tell_late(end))
         record = await self._inbox.get()
-        if record.offset < end and not self._entries:
+        self._beginning = True
+        if record.offset < end and mark is None:
             # It was there before us, so somebody may have begun it.
             self._entries = await ledger.load_within(
                 self._context.kafka, self._context.channel, self.number, record.timestamp, _LEDGER_LIMIT_S
             )
         while True:
-            self._beginning = True
             await self._begin(record)
             self._beginning = False
             self._hold()
             record = await self._inbox.get()
+            self._beginning = True
 
     async def _restore(self, mark: Mark, end: int) -> None:
         """Keep again what was withheld, from the record of `mark` up to offset `end`; go on with what was begun."""
@@ -136,7 +140,7 @@ class Partition:
         async with asyncio.timeout(_LEDGER_LIMIT_S):
             async for record, alert in transitions(context, self.number, mark.offset, end):
                 self._withheld.saw(alert)
-                for key in keys.get((alert.id, alert.number), ()):
+                for key in keys.pop((alert.id, alert.number), ()):
                     self._keep_again(record, alert, key, self._entries.pop(key))
 
     def _keep_again(self, record: ConsumerRecord, alert: Alert, key: str, entry: ledger.Entry) -> None:
@@ -197,7 +201,7 @@ class Partition:
             self._told[alert.id] = before
         told = self._told.get(alert.id)
         if told is not None:
-            told = told | self._withheld.under_way(alert.id)
+            told |= self._withheld.under_way(alert.id)  # its intent may not be in the ledger yet
         now, channel, wishes = now_ms(), self._context.channel, self._context.preferences
         planned = plan(
             alert,
