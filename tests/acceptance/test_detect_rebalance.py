@@ -44,7 +44,7 @@ class Workers:
         role = RoleProcess("detect", self.folder / "p.yaml", self.kafka, self.folder / name, environment)
         self._all.append(role)
         await role.start(wait=False)
-        self.by_name[name] = role
+        self.by_name[name] = role  # from now on it has a process that can be looked at
         return role
 
     def taken_over(self, name: str) -> int:
@@ -88,9 +88,10 @@ async def under_load(kafka, folder):
     finally:
         stop.set()
         supervising.cancel()
-        await asyncio.gather(supervising, return_exceptions=True)
+        (supervised,) = await asyncio.gather(supervising, return_exceptions=True)
         await workers.kill_all()
         await asyncio.gather(loading, return_exceptions=True)
+    assert isinstance(supervised, asyncio.CancelledError), "the workers were not supervised to the end"
     assert await exact.differences(kafka, load) == []
 
 
