@@ -157,12 +157,13 @@ class FileWatch:
         """Publish what changed since the last run, then each change, until cancelled."""
         loaded: Located | None = None
         seen: object = None
-        pending = reread = False
+        first, pending, reread = True, False, False
         try:
             while True:
-                await asyncio.sleep(EVERY_S if seen is not None else 0)
-                signature = self._signature()
-                if signature != seen:
+                await asyncio.sleep(0 if first else EVERY_S)
+                first, signature = False, self._signature()
+                # An empty file is one that somebody is about to fill: nothing of what it said is taken out for it.
+                if signature != seen and (loaded is None or signature is None or signature[1] > 0):
                     seen, fresh = signature, await asyncio.to_thread(self._load)
                     if fresh is not None:
                         if loaded is None:
@@ -178,7 +179,7 @@ class FileWatch:
         finally:
             await self._client.close()
 
-    def _signature(self) -> object:
+    def _signature(self) -> tuple[int, int, int] | None:
         try:
             stat = self.path.stat()
         except OSError:  # an editor replaces it

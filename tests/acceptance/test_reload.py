@@ -23,13 +23,20 @@ from streams.units import now_ms
 from tests.kit.front_door import Installation, Program
 from tests.kit.reader import reading
 from tests.kit.records import writer
-from tests.kit.role import running, until
+from tests.kit.role import PATIENCE_S, running, until
 
 TARGETS = """
 targets:
   - {name: host1, kind: x}
 """.replace(", kind: x", ", push: {}")
 RULE = "rules:\n  - {name: slow, metric: latency, value: %s}\n"
+
+
+def save(path, text):
+    """Put a file in the place of the one that is there, as editors do: nobody reads half of it."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.replace(path)
 
 
 class Said(list):
@@ -67,11 +74,11 @@ async def _knows_the_file(reader):
 async def test_a_changed_rule_is_there(kafka, reader, tmp_path):
     """A changed, a new and a removed rule are on the log once the file was saved, by actor file."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100 + "  - {name: old, metric: up, operator: '==', value: 0}\n")
+    save(path, TARGETS + RULE % 100 + "  - {name: old, metric: up, operator: '==', value: 0}\n")
     async with watching(path, kafka) as said:
         await until(lambda: _knows_the_file(reader))
         assert reader.controls.live("rule") == {}
-        path.write_text(TARGETS + RULE % 200 + "  - {name: new, metric: up, operator: '==', value: 0}\n")
+        save(path, TARGETS + RULE % 200 + "  - {name: new, metric: up, operator: '==', value: 0}\n")
 
         async def there():
             return set((await reader.refresh()).live("rule")) == {"slow", "new"}
@@ -86,36 +93,72 @@ async def test_a_changed_rule_is_there(kafka, reader, tmp_path):
 async def test_a_bad_file_changes_nothing_and_says_where(kafka, reader, tmp_path):
     """A file with an error is told with line and field; the old rules go on, until it is set right."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     async with watching(path, kafka) as said:
         await until(lambda: _knows_the_file(reader))
         before = (await reader.refresh()).records("file")
-        path.write_text(TARGETS + RULE % "loud")
+        save(path, TARGETS + RULE % "loud")
         await until(lambda: said.has("goes on as it was", f"{path}:5:", "rules[0].value"))
-        path.write_text("targets: [")
+        save(path, "targets: [")
         await until(lambda: said.has("goes on as it was", "not YAML"))
         assert (await reader.refresh()).records("file") == before
-        path.write_text(TARGETS + RULE % 300)
+        save(path, TARGETS + RULE % 300)
         await until(lambda: said.has("taken in", "rule slow changed"))
         assert (await reader.refresh()).value("rule", "slow").value == 300
+
+
+class Looking(FileWatch):
+    """Counts how often it looks at the file."""
+
+    looks = 0
+
+    def _signature(self):
+        self.looks += 1
+        return super()._signature()
+
+
+async def test_a_file_that_is_emptied_or_away_for_a_moment_takes_nothing_out(kafka, reader, tmp_path):
+    """Whoever empties the file before writing it anew takes out no rule by that; nor is one that is away looked for in haste."""
+    path, said = tmp_path / "probestream.yaml", Said()
+    save(path, TARGETS + RULE % 100)
+    watch = Looking(path, kafka, said)
+    task = asyncio.create_task(watch.run())
+    try:
+        await until(lambda: _knows_the_file(reader))
+        path.write_text("")
+        looked = watch.looks
+        await until(lambda: watch.looks > looked + 2)
+        path.unlink()
+        await until(lambda: said.has("goes on as it was"))
+        looked = watch.looks
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert watch.looks < looked + 100
+        save(path, TARGETS + RULE % 200)
+        await until(lambda: said.has("taken in", "rule slow changed"))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert not said.has("taken out")
 
 
 async def test_what_was_edited_while_nothing_ran_is_found(kafka, reader, tmp_path):
     """A run-time change stays as it is over restarts, until the file says something new of that rule."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     async with watching(path, kafka):
         await until(lambda: _knows_the_file(reader))
     await reader.change("rule", "slow", {"metric": "latency", "value": 150}, None, "ada")
     async with watching(path, kafka) as said:
-        path.write_text(
+        save(
+            path,
             TARGETS
             + RULE % 100
-            + "silences:\n  - {name: s, matchers: [a=b], starts: 2026-01-01T00:00:00Z, ends: 2026-01-02T00:00:00Z}\n"
+            + "silences:\n  - {name: s, matchers: [a=b], starts: 2026-01-01T00:00:00Z, ends: 2026-01-02T00:00:00Z}\n",
         )
         await until(lambda: said.has("silence s changed"))
     assert (await reader.refresh()).value("rule", "slow").value == 150
-    path.write_text(TARGETS + RULE % 120)
+    save(path, TARGETS + RULE % 120)
     async with watching(path, kafka) as said:
         await until(lambda: said.has("rule slow changed", "silence s taken out"))
     controls = await reader.refresh()
@@ -126,7 +169,7 @@ async def test_targets_are_told_without_their_secrets(kafka, reader, tmp_path, m
     """Of a target, its labels and what it depends on go to the log; its address and headers never do."""
     monkeypatch.setenv("SHOP_TOKEN", "s3cret")
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS)
+    save(path, TARGETS)
     shop = """
   - name: shop
     depends_on: [host1]
@@ -135,7 +178,7 @@ async def test_targets_are_told_without_their_secrets(kafka, reader, tmp_path, m
 """
     async with watching(path, kafka) as said:
         await until(lambda: _knows_the_file(reader))
-        path.write_text(TARGETS.rstrip() + shop)
+        save(path, TARGETS.rstrip() + shop)
         await until(lambda: said.has("target shop changed"))
     controls = await reader.refresh()
     assert controls.value("target", "shop").depends_on == ("host1",)
@@ -149,14 +192,15 @@ async def test_inhibitions_dependencies_and_preferences_of_the_file_are_told(kaf
     path = tmp_path / "probestream.yaml"
     head = TARGETS + "receivers: [{name: ops}]\n"
     inhibit = "inhibit_rules:\n  - {source_matchers: [severity=critical], target_matchers: ['team=%s']}\n"
-    path.write_text(head + inhibit % "a")
+    save(path, head + inhibit % "a")
     async with watching(path, kafka) as said:
         await until(lambda: _knows_the_file(reader))
-        path.write_text(
+        save(
+            path,
             head
             + inhibit % "b"
             + "dependencies: {hold: 3s}\n"
-            + "preferences:\n  - {name: ada, receivers: [ops], quiet_hours: [{from: 22:00, to: 07:00}]}\n"
+            + "preferences:\n  - {name: ada, receivers: [ops], quiet_hours: [{from: 22:00, to: 07:00}]}\n",
         )
         await until(lambda: said.has("dependencies all changed", "preference ada changed"))
         controls = await reader.refresh()
@@ -166,7 +210,7 @@ async def test_inhibitions_dependencies_and_preferences_of_the_file_are_told(kaf
         assert sorted(rules.values()) == [False, True]
         (left,) = controls.live("inhibit_rule").values()
         assert left.target == ("team=b",)
-        path.write_text(head)
+        save(path, head)
         await until(lambda: said.has("dependencies all taken out", "preference ada taken out"))
         assert [(await reader.refresh()).live(k) for k in ("inhibit_rule", "dependencies", "preference")] == [{}] * 3
 
@@ -174,7 +218,7 @@ async def test_inhibitions_dependencies_and_preferences_of_the_file_are_told(kaf
 async def test_a_preference_names_a_receiver(tmp_path):
     """A person without a receiver of that name is told where, and which ones there are."""
     path = tmp_path / "probestream.yaml"
-    path.write_text("receivers: [{name: ops}]\npreferences:\n  - {name: op}\n  - {name: ada, receivers: [ops, dba]}\n")
+    save(path, "receivers: [{name: ops}]\npreferences:\n  - {name: op}\n  - {name: ada, receivers: [ops, dba]}\n")
     with pytest.raises(ConfigError) as wrong:
         load(path)
     assert [str(p).removeprefix(f"{path}:") for p in wrong.value.problems] == [
@@ -186,12 +230,12 @@ async def test_a_preference_names_a_receiver(tmp_path):
 async def test_what_is_saved_while_the_roles_start_is_read_by_the_probes(kafka, reader, tmp_path):
     """The probes are asked to read their targets again where the file is not the one that was there at the start."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS)
+    save(path, TARGETS)
     async with watching(path, kafka):
         await until(lambda: _knows_the_file(reader))
     assert reader.controls.current("file", TARGETS_READ) is None
     watch = FileWatch(path, kafka, Said())
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     task = asyncio.create_task(watch.run())
 
     async def asked():
@@ -207,22 +251,22 @@ async def test_what_is_saved_while_the_roles_start_is_read_by_the_probes(kafka, 
 async def test_sections_that_need_a_start_are_named(kafka, reader, tmp_path):
     """A change of something that is read at a start only is said to wait for one."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + "gateway: {port: 8080}\n")
+    save(path, TARGETS + "gateway: {port: 8080}\n")
     async with watching(path, kafka) as said:
         await until(lambda: _knows_the_file(reader))
-        path.write_text(TARGETS + "gateway: {port: 8081}\n")
+        save(path, TARGETS + "gateway: {port: 8081}\n")
         await until(lambda: said.has("gateway.port changed: read at a start only"))
 
 
 async def test_what_the_file_said_before_is_kept_with_its_first_change(kafka, reader, tmp_path):
     """A backtest has the rule as it was before the file was saved; an edit while nothing ran says that it is not known."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     async with watching(path, kafka):
         await until(lambda: _knows_the_file(reader))
-        path.write_text(TARGETS + RULE % 300)
+        save(path, TARGETS + RULE % 300)
         await until(lambda: _version(reader, 1))
-        path.write_text(TARGETS + RULE % 300 + RULE.split("\n", 1)[1].replace("slow", "slower") % 900)
+        save(path, TARGETS + RULE % 300 + RULE.split("\n", 1)[1].replace("slow", "slower") % 900)
         await until(lambda: _version(reader, 1, "slower"))
     changes = Changes(await reader.refresh())
     assert orjson.loads(changes.at("rule", "slow", 0.0).body)["value"] == 100
@@ -233,10 +277,10 @@ async def test_what_the_file_said_before_is_kept_with_its_first_change(kafka, re
 async def test_what_the_file_said_before_an_edit_that_nobody_saw_is_not_known(kafka, reader, tmp_path):
     """The program was down when the file was saved: the change is found at the next start, and says so."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     async with watching(path, kafka):
         await until(lambda: _knows_the_file(reader))
-    path.write_text(TARGETS + RULE % 300)
+    save(path, TARGETS + RULE % 300)
     async with watching(path, kafka):
         await until(lambda: _version(reader, 1))
     changes = Changes(await reader.refresh())
@@ -251,7 +295,7 @@ async def _version(reader, version, name="slow"):
 async def test_a_rule_taken_out_of_the_file_resolves_its_alert(kafka, reader, tmp_path):
     """Two seconds after the file was saved without the rule, whoever was told that it fired is told that it is over."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     config = load(path)
     slow = config.rules[0]
     finding = Finding(
@@ -263,7 +307,7 @@ async def test_a_rule_taken_out_of_the_file_resolves_its_alert(kafka, reader, tm
         await until(lambda: _knows_the_file(reader))
         await w.producer.send_and_wait(full_name(kafka, FINDINGS), encode(finding), key=b"host1/slow")
         await seen.wait(ALERTS, lambda got: any(a.state == "firing" and a.notify for a in got))
-        path.write_text(TARGETS)
+        save(path, TARGETS)
         resolved = await seen.wait(ALERTS, lambda got: got[-1].state == "resolved")
         assert (resolved[-1].reason, resolved[-1].notify) == ("rule_removed", True)
 
@@ -271,7 +315,7 @@ async def test_a_rule_taken_out_of_the_file_resolves_its_alert(kafka, reader, tm
 async def test_a_running_program_takes_in_its_file(kafka, reader, tmp_path):
     """`probestream up` says what it took in when the file is saved, and what is wrong in it, and goes on."""
     path = tmp_path / "probestream.yaml"
-    path.write_text(TARGETS + RULE % 100)
+    save(path, TARGETS + RULE % 100)
     place = Installation(tmp_path)
     env = place.env | {
         "PROBESTREAM_KAFKA": kafka.servers,
@@ -281,11 +325,11 @@ async def test_a_running_program_takes_in_its_file(kafka, reader, tmp_path):
     }
     program = Program([sys.executable, "-m", "probestream", "up"], env, tmp_path, tmp_path / "output")
     try:
-        await until(lambda: _knows_the_file(reader), 60)
-        path.write_text(TARGETS + RULE % "loud")
-        await asyncio.to_thread(program.wait_text, "rules[0].value", 10)
-        path.write_text(TARGETS + RULE % 300)
-        await asyncio.to_thread(program.wait_text, "rule slow changed", 10)
+        await until(lambda: _knows_the_file(reader))
+        save(path, TARGETS + RULE % "loud")
+        await asyncio.to_thread(program.wait_text, "rules[0].value", PATIENCE_S)
+        save(path, TARGETS + RULE % 300)
+        await asyncio.to_thread(program.wait_text, "rule slow changed", PATIENCE_S)
         assert (await reader.refresh()).value("rule", "slow").value == 300
         await asyncio.to_thread(program.ctrl_c)
         assert program.process.returncode == 0, program.text
