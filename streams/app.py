@@ -19,7 +19,7 @@ from streams.topics import Topic, full_name, partitions
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.kafka import KafkaSettings
+    from streams.kafka import Isolation, KafkaSettings
 
 log = logging.getLogger("probestream.streams")
 
@@ -29,15 +29,16 @@ class _App(faust.App):  # type: ignore[misc]  # Faust ships no types
 
     logger = logging.getLogger("faust.app")
     kafka: KafkaSettings
+    isolation: Isolation
 
     async def on_start(self) -> None:
         await bury_the_dead(self.kafka, self.conf.id.removeprefix(self.kafka.prefix))
-        _fetch_in_short_waits(self.consumer._thread)  # noqa: SLF001 - there is no public seam
+        _fetch_as_ours_do(self.consumer._thread, self.isolation)  # noqa: SLF001 - there is no public seam
         await super().on_start()
 
 
-def _fetch_in_short_waits(thread: Any) -> None:
-    """Have a consumer wait at the broker for records as long as our other clients do.
+def _fetch_as_ours_do(thread: Any, isolation: Isolation) -> None:
+    """Have a consumer wait at the broker for records as long as our other clients do, and for transactions if it is to.
 
     A broker answers the requests of a connection in turn: a question for offsets waits until the fetch before it is
     answered. Faust lets a fetch without records wait for a second and a half.
@@ -47,16 +48,23 @@ def _fetch_in_short_waits(thread: Any) -> None:
     def quick(*args: Any, **more: Any) -> Any:
         consumer = create(*args, **more)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        consumer._isolation_level = isolation  # noqa: SLF001
         return consumer
 
     thread._create_consumer = quick  # noqa: SLF001
 
 
-def make_app(kafka: KafkaSettings, name: str, restored: Restored, bundles: tuple[Topic, ...] = ()) -> faust.App:
+def make_app(
+    kafka: KafkaSettings,
+    name: str,
+    restored: Restored,
+    bundles: tuple[Topic, ...] = (),
+    isolation: Isolation = "read_uncommitted",
+) -> faust.App:
     """A Faust app named `name` that serves no web page, makes no topics and loses nothing at a restart.
 
     `restored` is called after each recovery with the source partitions, and records of `bundles` come as bundles; see
-    streams/recovery.py.
+    streams/recovery.py. `isolation` is Kafka's: whether records of a transaction come before it has ended.
     """
     app = _App(
         f"{kafka.prefix}{name}",
@@ -91,7 +99,7 @@ def make_app(kafka: KafkaSettings, name: str, restored: Restored, bundles: tuple
         processing_guarantee="at_least_once",
         TableManager=table_manager(restored, frozenset(full_name(kafka, t) for t in bundles)),
     )
-    app.kafka = kafka
+    app.kafka, app.isolation = kafka, isolation
     return app
 
 

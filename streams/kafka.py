@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 from streams.settings import Settings
 
 FETCH_WAIT_MS = 100
+Isolation = Literal["read_uncommitted", "read_committed"]
 
 
 class KafkaSettings(Settings):

@@ -42,7 +42,7 @@ async def run(
     """Detect until `stop`. Raises where only a restart from the state helps."""
     return_what_is_freed()
     worker = Worker(kafka, settings, targets, rules)
-    app = make_app(kafka, "detect", worker.restored, bundles=(SAMPLES,))
+    app = make_app(kafka, "detect", worker.restored, bundles=(SAMPLES,), isolation=settings.isolation)
     worker.consumer = lambda: app.consumer
     failed = asyncio.Event()
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from streams.kafka import Isolation
 from streams.settings import Settings
 from streams.units import Duration
 
@@ -15,6 +16,11 @@ class DetectSettings(Settings):
 
     unknown_targets: Literal["dead-letter", "accept"] = Field(
         default="dead-letter", description="What becomes of samples of a target that the configuration does not name."
+    )
+    isolation: Isolation = Field(
+        default="read_uncommitted",
+        description="Whether samples that are written in a transaction count at once, or once it is committed; then "
+        "those of an aborted one never do, and all samples behind an open one wait for its end.",
     )
     max_batch: int = Field(default=50_000, ge=1, description="Samples a batch may hold; a larger one is refused.")
     future: Duration = Field(

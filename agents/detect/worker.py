@@ -24,7 +24,7 @@ from agents.detect import intake, metrics, outputs
 from agents.detect.pieces import PIECE_MS, piece
 from agents.detect.store import Store
 from agents.detect.terms import terms_of
-from agents.holes import check_hole
+from agents.holes import check_hole, end_of
 from schemas import Record, SampleBatch, encode
 from streams import blocks, fetched
 from streams.admission import Admission
@@ -157,6 +157,9 @@ class Worker:
             for tp in sources:
                 fold = folds[tp.partition]
                 first, end = earliest.get(tp) or 0, ends.get(tp) or 0
+                if fold.offset >= end and self.settings.isolation == "read_committed":
+                    # Read before it was set so, of a transaction that is still open: `end` is where that begins.
+                    end = await end_of(self.kafka, self._source, tp.partition)
                 if fold.offset >= end:
                     log.error(
                         "%s/%d: the log ends at %d, the state goes to %d: part of it was lost", *tp, end, fold.offset
@@ -246,7 +249,8 @@ class Worker:
         Within a bundle there is none: it was fetched in one, and what offsets it lacks are marks of transactions.
         """
         if first > fold.offset + 1:
-            await check_hole(self.kafka, self._source, fold.partition, fold.offset + 1, first)
+            isolation = self.settings.isolation
+            await check_hole(self.kafka, self._source, fold.partition, fold.offset + 1, first, isolation)
 
     def _fold(self, fold: Fold, records: Records, came_as: list[Any]) -> None:
         """Fold records and line up what they lead to, without an await: a commit sees all of it or nothing."""
