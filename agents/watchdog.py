@@ -31,7 +31,8 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
     While the broker does not answer there is nothing to read, and nobody is wedged.
     """
     loop = asyncio.get_running_loop()
-    moved: dict[int, tuple[int, float]] = {}
+    # Of each partition the last offset read, since when it is that, and where the partition ended then.
+    moved: dict[int, tuple[int, float, int]] = {}
     consumer = AIOKafkaConsumer(**consumer_options(kafka, f"{name}-watchdog"))
     started = False
     try:
@@ -53,13 +54,16 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
             for tp, end in ends.items():
                 last = offsets[tp.partition]
                 LAG.labels(topic, str(tp.partition)).set(max(0, end - 1 - last))
-                before, since = moved.get(tp.partition, (None, now))
-                if last != before or last >= end - 1:
-                    since = now
-                moved[tp.partition] = (last, since)
-                if now - since > PATIENCE_S and not await _anything(consumer, tp, last + 1):
-                    moved[tp.partition] = (last, now)  # markers of a transaction, and no record
-                elif now - since > PATIENCE_S:
+                before, since, waiting = moved.get(tp.partition, (None, now, end))
+                if last != before or last + 1 >= waiting:
+                    since, waiting = now, end
+                moved[tp.partition] = (last, since, waiting)
+                if now - since <= PATIENCE_S:
+                    continue
+                if not await _anything(consumer, tp, last + 1, waiting):
+                    # Markers of a transaction; or what came just now, which nobody can have read for so long.
+                    moved[tp.partition] = (last, now, end)
+                else:
                     log.error("%s: partition %d stands at %d of %d; restarting", topic, tp.partition, last, end)
                     gave_up("watchdog")
                     return
@@ -70,10 +74,10 @@ async def watch(kafka: KafkaSettings, topic: str, progress: Callable[[], Mapping
         await consumer.stop()
 
 
-async def _anything(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> bool:
-    """Whether there is a record at `offset` or after it."""
+async def _anything(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, end: int) -> bool:
+    """Whether there is a record at `offset` or after it, and before `end`."""
     consumer.assign([tp])
     consumer.seek(tp, offset)
     found = await consumer.getmany(tp, timeout_ms=3000, max_records=1)
     consumer.assign([])
-    return bool(found)
+    return any(record.offset < end for records in found.values() for record in records)

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents import watchdog
@@ -18,6 +19,8 @@ from agents.detect.settings import DetectSettings
 from agents.detect.worker import Worker
 from agents.watch import REGISTRY
 from streams.app import WorkerFailedError
+from streams.kafka import producer_options
+from streams.topics import FINDINGS, full_name
 from tests.kit import exact
 from tests.kit.process import RoleProcess
 from tests.kit.role import PATIENCE_S, until
@@ -122,3 +125,37 @@ async def test_worker_that_stands_still_is_restarted_and_counted(kafka, monkeypa
     finally:
         stop.set()
         await asyncio.gather(role, loading, return_exceptions=True)
+
+
+async def test_record_that_comes_after_a_quiet_time_is_no_sign_of_standing_still(kafka, monkeypatch):
+    """Behind the mark that ends a transaction nothing is read for long; what comes then was not there to be read."""
+    monkeypatch.setattr(watchdog, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(watchdog, "PATIENCE_S", 0.1)
+    topic, read = full_name(kafka, FINDINGS), {0: 0}
+    looking, look = asyncio.Event(), watchdog._anything
+
+    async def looked(*where):
+        looking.set()
+        return await look(*where)
+
+    monkeypatch.setattr(watchdog, "_anything", looked)
+    options = producer_options(kafka, "quiet")
+    async with AIOKafkaProducer(**options, transactional_id=f"{kafka.prefix}quiet") as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(topic, b"read", partition=0)  # at 0, with the mark at 1
+        watching = asyncio.create_task(watchdog.watch(kafka, topic, lambda: read, "test"))
+        try:
+            for offset in (2, 4):  # with their marks at 3 and 5
+                looking.clear()
+                await asyncio.wait_for(looking.wait(), PATIENCE_S)  # as long as it takes to know that there is nothing
+                read[0] = offset
+                async with producer.transaction():
+                    assert (await producer.send_and_wait(topic, b"new", partition=0)).offset == offset
+            looking.clear()
+            await asyncio.wait({watching, asyncio.create_task(looking.wait())}, return_when=asyncio.FIRST_COMPLETED)
+            assert not watching.done()
+            async with producer.transaction():
+                await producer.send_and_wait(topic, b"never read", partition=0)
+            await asyncio.wait_for(watching, PATIENCE_S)
+        finally:
+            watching.cancel()
