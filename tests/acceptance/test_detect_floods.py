@@ -1,4 +1,4 @@
-"""Batches that decompress to more than any memory, among those that detection is to read."""
+"""Much that is of no use: batches that decompress to more than any memory, floods of samples that are refused."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from aiokafka import AIOKafkaProducer
 
 from agents.detect.app import run
 from agents.detect.settings import DetectSettings
+from agents.probe.settings import Target
+from schemas import SampleBatch, decode
 from streams.compression import MOST_BYTES
 from streams.kafka import client_options
 from streams.partition import partition_of
 from streams.topics import DEAD_LETTERS, HEALTH, SAMPLES, full_name
+from streams.units import now_ms
 from tests.kit.bombs import bomb, throw
 from tests.kit.reader import everything, reading
 from tests.kit.role import running
@@ -23,9 +26,9 @@ from tests.kit.samples import Feed
 pytestmark = [pytest.mark.usefixtures("compiled"), pytest.mark.timeout(120)]
 
 
-def role(kafka):
-    settings = DetectSettings(commit_every=0.1, unknown_targets="accept", health_every=0)
-    return running(run, kafka=kafka, settings=settings, targets=(), rules=())
+def role(kafka, unknown="accept", targets=()):
+    settings = DetectSettings(commit_every=0.1, unknown_targets=unknown, health_every=0)
+    return running(run, kafka=kafka, settings=settings, targets=targets, rules=())
 
 
 def forget_peak():
@@ -71,3 +74,26 @@ async def test_batch_that_decompresses_beyond_bounds_is_one_dead_letter_and_cost
         )
         assert "more than 64 MiB" in letter.error
         assert letter.value[61:] == raw[61:]
+
+
+async def test_flood_about_an_unknown_target_is_kept_and_can_be_sent_again(kafka, producer):
+    """Each of its samples is in one dead letter, none of a known target's; sent again once it is known, all count."""
+    feed, home, count = Feed(kafka, producer), partition_of("shop", kafka.partitions), 300
+    new = next(n for n in map(str, range(99)) if partition_of(n, kafka.partitions) == home)
+    shop = Target(name="shop", http={"url": "http://127.0.0.1:1"})
+    async with reading(kafka, HEALTH, DEAD_LETTERS) as seen:
+        async with role(kafka, "dead-letter", (shop,)):
+            for i in range(count):
+                names, times = ["shop", new, new], [now_ms() + j for j in range(3)]
+                one = SampleBatch(probe="p", target=names, time=times, ok=[True] * 3, latency_ms=[float(i)] * 3)
+                await feed.batch(one)
+            await seen.wait(HEALTH, lambda h: h and h[-1].count_1h == count)
+            letters = await seen.wait(DEAD_LETTERS, count)
+        batches = [decode(x.value, SampleBatch) for x in letters]
+        assert [(b.target, b.latency_ms) for b in batches] == [([new] * 2, [float(i)] * 2) for i in range(count)]
+        assert {(x.reason, x.count) for x in letters} == {("unknown_target", 2)}
+        async with role(kafka):
+            for letter in letters:
+                await feed.raw(letter.value, letter.partition)
+            await seen.wait(HEALTH, lambda h: any(x.target == new and x.count_1h == 2 * count for x in h))
+        assert len(await everything(kafka, DEAD_LETTERS)) == count
