@@ -6,6 +6,7 @@ import pytest
 
 from agents.detect import intake
 from agents.detect.pieces import piece
+from schemas import SampleBatch, encode
 from streams.admission import Refusal
 from streams.outcome import Refused
 from streams.records import Record, Records
@@ -55,3 +56,15 @@ def test_a_backlog_is_folded_a_minute_at_a_time():
     records = Records.of([Record(i, 20_000 * i, b"x") for i in range(10)])
     assert piece(records, 0).time.tolist() == [0, 20_000, 40_000, 60_000]
     assert piece(records, 4).time[-1] == 140_000
+
+
+@pytest.mark.parametrize("samples", [1, 500])
+def test_letter_takes_little_more_than_what_it_keeps(samples):
+    """Refused samples cost the dead letters' topic no multiple of what they took, however many are in a record."""
+    names = [f"shop-{i}" for i in range(samples)]
+    batch = SampleBatch(probe="p", target=names, time=[1e12] * samples, ok=[True] * samples, latency_ms=[1.5] * samples)
+    value, why = encode(batch), Refusal("unknown_target", "no target shop-0 in the configuration")
+    refused = Refused(Record(7, 10**12, value), why, list(range(samples)))
+    told = intake.letter(refused, "probestream.samples", 0, None)
+    assert (told.value, told.count) == (value, samples)
+    assert len(encode(told)) - len(value) < 130
