@@ -26,7 +26,8 @@ from streams.partition import partition_of
 from streams.topics import ALERTS, NOTIFICATIONS, SAMPLES, create_topics, full_name
 from streams.units import now_ms
 from tests.kit.cli import Cli
-from tests.kit.gateway import free_port, gateway
+from tests.kit.gateway import gateway
+from tests.kit.ports import free_port
 from tests.kit.process import RoleProcess
 from tests.kit.reader import Reader, reading
 from tests.kit.receivers import WebhookServer

@@ -13,7 +13,8 @@ from agents.gateway.app import run
 from agents.gateway.server import PortInUseError
 from agents.gateway.settings import GatewaySettings
 from streams.kafka import KafkaSettings
-from tests.kit.gateway import TARGETS, free_port, gateway, receive
+from tests.kit.gateway import TARGETS, gateway, receive
+from tests.kit.ports import free_port
 from tests.kit.role import PATIENCE_S, until
 
 

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agents.gateway import models
 from streams.kafka import KafkaSettings
-from tests.kit.gateway import Running, free_port, gateway, receive, receive_until
+from tests.kit.gateway import Running, gateway, receive, receive_until
+from tests.kit.ports import free_port
 from tests.kit.records import alert, health, writer
 from tests.kit.role import PATIENCE_S, until
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from pathlib import Path
 
 import httpx
@@ -22,16 +21,11 @@ from streams.app import WorkerFailedError
 from streams.kafka import producer_options
 from streams.topics import FINDINGS, full_name
 from tests.kit import exact
+from tests.kit.ports import free_port
 from tests.kit.process import RoleProcess
 from tests.kit.role import PATIENCE_S, until
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "self-watch.md"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 @pytest.mark.timeout(180)

@@ -21,7 +21,7 @@ from schemas import Alert
 from streams.topics import ALERTS, NOTIFICATIONS, create_topics
 from streams.units import now_ms
 from tests.kit.broker import Broker
-from tests.kit.gateway import free_port
+from tests.kit.ports import free_port
 from tests.kit.process import RoleProcess
 from tests.kit.reader import Reader, reading
 from tests.kit.receivers import SlackServer, SmtpServer, WebhookServer

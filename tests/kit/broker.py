@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from probestream.broker.run import command
-from probestream.broker.server import answers, free_port
+from probestream.broker.server import answers
 from probestream.data import DataFolder
 from streams.kafka import KafkaSettings
+from tests.kit.ports import free_port
 from tests.kit.role import PATIENCE_S
 
 

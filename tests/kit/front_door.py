@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 
-from probestream.broker.server import free_port
 from probestream.supervisor.supervisor import MORE_PATIENCE
+from tests.kit.ports import free_port
 from tests.kit.role import PATIENCE_S
 
 if TYPE_CHECKING:

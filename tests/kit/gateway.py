@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from agents.probe.settings import HttpCheck, PushCheck, Target
 from schemas import Control, decode
 from streams.kafka import KafkaSettings, consumer_options
 from streams.topics import CONTROL, full_name
+from tests.kit.ports import free_port
 from tests.kit.role import PATIENCE_S, running, until
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ TARGETS = (
     Target(name="www", labels={"platform": "shop-platform"}, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),
     Target(name="jobs", push=PushCheck()),
 )
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 class Running:
@@ -74,7 +68,9 @@ async def gateway(kafka: KafkaSettings, *, url: str = "", port: int = 0, **setti
     port = port or free_port()
     targets = settings.pop("targets", TARGETS)
     more = {"rules": (), **{n: settings.pop(n) for n in ("rules", "maintenance", "silences") if n in settings}}
-    arguments = {"kafka": kafka, "settings": GatewaySettings(port=port, **settings), "url": url, **more}
+    # Clients of tests answer no pings: where it is not about them, none is let go for that.
+    pings = {"heartbeat": 3600.0, "silent_after": 7200.0}
+    arguments = {"kafka": kafka, "settings": GatewaySettings(port=port, **pings | settings), "url": url, **more}
     async with (
         running(run, **arguments, targets=targets),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client,

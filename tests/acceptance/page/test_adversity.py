@@ -9,8 +9,9 @@ import pytest
 from playwright.async_api import expect
 
 from streams.units import now_ms
-from tests.kit.browser import Complaints, free_port, new_page
+from tests.kit.browser import Complaints, new_page
 from tests.kit.page import SHOP, card, containing, gateway, http, is_live, tell
+from tests.kit.ports import free_port
 from tests.kit.records import alert, health, notification, rollup, writer
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from playwright.async_api import expect
 
 from streams.topics import CONTROL
 from streams.units import now_ms
-from tests.kit.browser import Complaints, free_port, new_page
+from tests.kit.browser import Complaints, new_page
 from tests.kit.page import API, SHOP, containing, gateway, is_live, tell
+from tests.kit.ports import free_port
 from tests.kit.reader import reading
 from tests.kit.records import alert, notification, writer
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from tests.kit.browser import LOW_CONTRAST, Complaints, free_port, new_page
+from tests.kit.browser import LOW_CONTRAST, Complaints, new_page
 from tests.kit.page import API, SHOP, card, gateway, http, is_live, tell
+from tests.kit.ports import free_port
 from tests.kit.records import alert, health, writer
 
 if TYPE_CHECKING:

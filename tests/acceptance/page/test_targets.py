@@ -11,8 +11,9 @@ from playwright.async_api import expect
 
 from agents.probe.settings import Target
 from streams.units import now_ms
-from tests.kit.browser import Complaints, free_port, new_page
+from tests.kit.browser import Complaints, new_page
 from tests.kit.page import API, SHOP, card, containing, gateway, http, is_live, tell
+from tests.kit.ports import free_port
 from tests.kit.records import alert, health, rollup, writer
 from tests.kit.role import until
 
