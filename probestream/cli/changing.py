@@ -110,9 +110,13 @@ def add_history(app: typer.Typer, what: Kind) -> None:
         as_json: JsonOption = False,
     ) -> None:
         async def work(session: Session) -> None:
-            changes = (await session.client.refresh()).history(what.kind, name)
+            from streams.refusals import meant  # noqa: PLC0415
+
+            controls = await session.client.refresh()
+            changes = controls.history(what.kind, name)
             if not changes:
-                raise Failure(f"{what.noun} {name!r} was never changed at run time")
+                known = {change.id for change in controls.audit() if change.kind == what.kind and change.version}
+                raise Failure(f"{what.noun} {name!r} was never changed at run time{meant(name, known)}")
             show_changes(changes, as_json)
 
         run(config, data, work)

@@ -64,7 +64,9 @@ async def _ask(session: Session, name: str, when: float | None, now: float, limi
                 return await ask.explain(log, controls, setup, name, now)
             return await ask.explain_target(log, controls, setup, name, when)
     except ask.UnknownError as error:
-        raise Failure(str(error)) from error
+        # What follows an @ was no time, and so it was taken for a part of the name.
+        time = "\nif a time was meant: @now, @-10m, @03:12 (UTC) or @2026-11-21T03:12:00Z" if "@" in name else ""
+        raise Failure(f"{error}{time}") from error
     except TimeoutError as error:
         raise Failure(
             f"the log could not be read in {limit:g} s; allow more with --limit, or ask about a later time"

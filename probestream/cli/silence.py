@@ -180,7 +180,9 @@ def expire(
                 raise Failure(f"{len(found) or 'no'} silences begin with {wanted!r}; `probestream silence list`")
             edits.append(Edit("silence", found[0], expired(held[found[0]], now), note="expired"))
         done = await session.client.change_all(edits, actor_of(actor))
+        over = {key for key, silence in held.items() if silence.ends <= now}
         for one in done if isinstance(done, list) else [accepted(done)]:
-            tell(one, f"silence {one.record.id} is over", as_json=False)
+            already = "was over already" if one.record.id in over else "is over"
+            tell(one, f"silence {one.record.id} {already}", as_json=False)
 
     run(config, data, work)

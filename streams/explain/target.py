@@ -14,6 +14,7 @@ from streams.explain.past import Stood
 from streams.explain.routes import first_wrong
 from streams.explain.words import clock, span
 from streams.kernel.kinds import TIMED
+from streams.rules.compile import compile_rules
 from streams.rules.describe import describe_rule
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def _rule(asked: Asked, number: int, rule: Rule, seen: Seen | None) -> RuleStory
             story.holds = seen.holds
         story.said = _saw(asked, rule, story)
     else:
+        story.expression = describe_rule(compile_rules((rule,)), 0)
         story.said = "no samples to judge by"
     story.said += _standing(asked, rule, episode, story)
     return story

@@ -113,7 +113,7 @@ def _rules(rules: list[RuleStory]) -> Iterator[str]:
 
 
 def _rule(rule: RuleStory) -> Iterator[str]:
-    yield f"  {_mark(rule.holds)} {rule.rule} ({rule.severity}): {rule.expression or 'no conditions'}"
+    yield f"  {_mark(rule.holds)} {rule.rule} ({rule.severity}): {rule.expression}"
     yield f"      {rule.said}"
     if rule.changed:
         yield f"      the rule was {rule.changed}"

@@ -49,6 +49,7 @@ async def test_a_silence_from_preview_to_expiry(kafka, cli):
         "silence", "expire", next(r["id"] for r in json.loads(await cli("silence", "list", "--json")) if r != row)
     )
     assert "is over" in await cli("silence", "expire", row["id"][:8])
+    assert "was over already" in await cli("silence", "expire", row["id"][:8])
     assert json.loads(await cli("silence", "list", "--json")) == []
     assert "  nothing: team=wbe; did you mean web?" in await cli("silence", "preview", "team=wbe")
     assert "  nothing: teem=web: none has a label teem; did you mean team?" in await cli(
@@ -74,6 +75,7 @@ async def test_a_rule_from_set_to_rollback(cli):
     assert "conflict: rule slow was changed by ada at " in text
     await cli("rules", "set", "-", "--note", "too loud", given=rule.replace("250", "300"))
     assert "value: 250 → 300" in await cli("rules", "history", "slow")
+    assert "never changed at run time; did you mean slow?" in await cli("rules", "history", "slw", code=1)
     assert "version 3" in await cli("rules", "rollback", "slow", "1")
     assert "kept are 1, 2, 3" in await cli("rules", "rollback", "slow", "9", code=2)
     await cli("rules", "threshold", "slow", "--value", "275")

@@ -260,6 +260,9 @@ async def test_unknown_names_and_times_say_what_there_is(system):
     assert "no alert on the log has an id that begins with 'abcdef123456'" in await system.cli(
         "explain", "abcdef123456", code=1
     )
+    told = await system.cli("explain", "shop@yesterday", code=1)
+    assert "no target is named 'shop@yesterday'" in told
+    assert "if a time was meant: @now, @-10m," in told
     assert "the time of shop: '25:00' is no time of the day" in await system.cli("explain", "shop@25:00", code=2)
     error = await system.api(404, target="shpo")
     assert error["code"] == "unknown_target"

@@ -111,6 +111,7 @@ def test_a_time_without_samples_on_the_log_still_has_its_alerts():
     log = Log(int(told.now) + 60_000)
     found = story(asked(log, DOWN, episodes=[told.episode("down")], looked=False, notes=["gone"]))
     assert found.answer.startswith("api was paged to ops by slack at 22:13:21 because down: ")
+    assert rule(found, "down").expression == "consecutive_failures >= 2"
     assert rule(found, "down").said.startswith("no samples to judge by; firing since 22:13:21, told to ops by slack")
     assert story(asked(log, DOWN, looked=False)).answer.endswith("which values its rules saw is not on the log")
 
