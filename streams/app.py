@@ -115,8 +115,11 @@ def _credentials(kafka: KafkaSettings) -> Any:
     return SSLCredentials(context) if context is not None else None
 
 
-def raw_topic(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
-    """`topic` as a Faust topic of raw bytes: decoding is the agent's, where an error can be answered."""
+def raw_topic(app: faust.App, kafka: KafkaSettings, topic: Topic, *, acks: bool = True) -> Any:
+    """`topic` as a Faust topic of raw bytes: decoding is the agent's, where an error can be answered.
+
+    Without `acks` no stream is expected to process its records one by one.
+    """
     return app.topic(
         full_name(kafka, topic),
         key_type=bytes,
@@ -126,6 +129,7 @@ def raw_topic(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
         partitions=partitions(kafka, topic),
         allow_empty=True,
         internal=topic.internal,
+        acks=acks,
     )
 
 

@@ -17,7 +17,9 @@ def _table(app: faust.App, kafka: KafkaSettings, topic: Topic) -> Any:
         partitions=partitions(kafka, topic),
         key_type=bytes,
         value_type=bytes,
-        changelog_topic=raw_topic(app, kafka, topic),
+        # As Faust's own changelogs: else it takes one that is read at a start only for a stream that hangs, and says so
+        # in the log from five minutes on, every few seconds.
+        changelog_topic=raw_topic(app, kafka, topic, acks=False),
         recovery_buffer_size=1000,
     )
 

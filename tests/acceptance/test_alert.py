@@ -12,9 +12,9 @@ from agents.alert import worker as alert_worker
 from agents.alert.app import run
 from agents.alert.settings import AlertSettings
 from agents.probe.settings import Target
-from streams.app import WorkerFailedError
+from streams.app import WorkerFailedError, make_app
 from streams.rules import Rule
-from streams.topics import ALERTS, DEAD_LETTERS
+from streams.topics import ALERT_STATE, ALERTS, DEAD_LETTERS, FINDINGS, full_name
 from tests.kit.findings import Feed
 from tests.kit.reader import reading
 from tests.kit.role import PATIENCE_S, running
@@ -54,6 +54,22 @@ async def test_firing_and_resolved_once_each(kafka, feed):
         assert alerts[0].id == alerts[1].id
         assert alerts[0].labels["team"] == "web"
         assert alerts[0].annotations["summary"] == "shop is down"
+
+
+async def test_its_own_state_is_taken_for_no_stream_that_hangs(kafka, feed, monkeypatch):
+    """Faust looks for streams that process nothing among what is acknowledged: findings, and not the stored lives."""
+    apps = []
+
+    def kept(*arguments):
+        apps.append(make_app(*arguments))
+        return apps[-1]
+
+    monkeypatch.setattr("agents.alert.app.make_app", kept)
+    async with reading(kafka, ALERTS) as seen, role(kafka):
+        await feed.finding(DOWN)
+        await seen.wait(ALERTS, 1)
+        assert apps[0].topics.acks_enabled_for(full_name(kafka, FINDINGS))
+        assert not apps[0].topics.acks_enabled_for(full_name(kafka, ALERT_STATE))
 
 
 async def test_duration_is_waited_for_by_the_clock(kafka, feed):
