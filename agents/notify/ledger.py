@@ -67,36 +67,50 @@ def fold(entry: Entry | None, step: Notification) -> Entry:
     return Entry(step.outcome, step.reason, step.attempt, repeat, since, late)
 
 
-async def load(kafka: KafkaSettings, channel: str, partition: int, since_ms: float) -> dict[str, Entry]:
+async def load(kafka: KafkaSettings, channel: str, partition: int, since_ms: float, limit_s: float) -> dict[str, Entry]:
     """The entries of `channel`, by ledger key, from the steps written at `since_ms` or later.
 
-    The caller must have fenced its predecessor before: an open transaction would hide what comes after it.
+    The caller must have fenced its predecessor before: an open transaction would hide what comes after it. Raises
+    TimeoutError where nothing comes for `limit_s` seconds, as behind somebody else's, until the broker ends it.
     """
     tp = TopicPartition(full_name(kafka, NOTIFICATIONS), partition)
     consumer = AIOKafkaConsumer(**consumer_options(kafka, f"notify-{channel}-ledger"))
-    await consumer.start()
     try:
-        consumer.assign([tp])
-        starts = await consumer.offsets_for_times({tp: max(0, int(since_ms) - CLOCK_MARGIN_MS)})
-        if starts[tp] is None:
-            return {}
-        consumer.seek(tp, starts[tp].offset)
-        # As read_committed sees it, the end is the last stable offset. Another channel's transaction may be open
-        # below it, but nothing of this channel's: its own predecessor was fenced, which ended its transaction, and
-        # plain writes of this channel behind a foreign open transaction are waited for by reading up to the real end.
-        end = await _end(kafka, channel, tp)
+        async with asyncio.timeout(limit_s):
+            await consumer.start()
+            consumer.assign([tp])
+            starts = await consumer.offsets_for_times({tp: max(0, int(since_ms) - CLOCK_MARGIN_MS)})
+            if starts[tp] is None:
+                return {}
+            consumer.seek(tp, starts[tp].offset)
+            # As read_committed sees it, the end is the last stable offset. Another channel's transaction may be open
+            # below it, but nothing of this channel's: its own predecessor was fenced, which ended its transaction, and
+            # plain writes of this channel behind a foreign open transaction are waited for by reading up to the real
+            # end.
+            end = await _end(kafka, channel, tp)
         entries: dict[str, Entry] = {}
-        async for record in read_to(consumer, tp, end):
+        async for record in read_to(consumer, tp, end, limit_s):
             _take(entries, channel, record.value)
         return entries
     finally:
         await close(consumer, 1.0)
 
 
-async def read_to(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> AsyncIterator[ConsumerRecord]:
-    """The records of the one partition that is assigned to `consumer`, from where it stands up to offset `end`."""
-    while await consumer.position(tp) < end:
-        for record in (await consumer.getmany(timeout_ms=500)).get(tp, ()):
+async def read_to(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, limit_s: float
+) -> AsyncIterator[ConsumerRecord]:
+    """The records of the one partition that is assigned to `consumer`, from where it stands up to offset `end`.
+
+    Weeks of them may take minutes. Raises TimeoutError where none comes for `limit_s` seconds.
+    """
+    while True:
+        records: list[ConsumerRecord] = []
+        async with asyncio.timeout(limit_s):
+            while not records:
+                if await consumer.position(tp) >= end:
+                    return
+                records = (await consumer.getmany(timeout_ms=500)).get(tp, [])
+        for record in records:
             if record.offset < end:
                 yield record
 
@@ -120,11 +134,3 @@ def _take(entries: dict[str, Entry], channel: str, value: bytes | None) -> None:
     if step.channel == channel:
         key = ledger_key(step.alert_id, step.number, step.receiver, step.channel, step.integration)
         entries[key] = fold(entries.get(key), step)
-
-
-async def load_within(
-    kafka: KafkaSettings, channel: str, partition: int, since_ms: float, limit_s: float
-) -> dict[str, Entry]:
-    """`load`, or TimeoutError: a foreign transaction may stay open until the broker ends it."""
-    async with asyncio.timeout(limit_s):
-        return await load(kafka, channel, partition, since_ms)

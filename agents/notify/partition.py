@@ -111,14 +111,14 @@ class Partition:
             self._place.mark if self._place.mark is not None and self._place.mark.offset < self._place.offset else None
         )
         if mark is not None:
-            await self._restore(mark, self._place.offset)
+            await self._restore(mark, min(self._place.offset, end))  # a log that was cut off ends before
         self._withheld.restored()
         self._looker = self._task(self._tell_late(end))
         record = await self._inbox.get()
         self._beginning = True
-        if record.offset < end and mark is None:
+        if record.offset < end and (mark is None or record.offset < self._place.offset):
             # It was there before us, so somebody may have begun it.
-            self._entries = await ledger.load_within(
+            self._entries = await ledger.load(
                 self._context.kafka, self._context.channel, self.number, record.timestamp, _LEDGER_LIMIT_S
             )
         while True:
@@ -131,26 +131,22 @@ class Partition:
     async def _restore(self, mark: Mark, end: int) -> None:
         """Keep again what was withheld, from the record of `mark` up to offset `end`; go on with what was begun."""
         context = self._context
-        self._entries = await ledger.load_within(
-            context.kafka, context.channel, self.number, mark.time, _LEDGER_LIMIT_S
-        )
+        self._entries = await ledger.load(context.kafka, context.channel, self.number, mark.time, _LEDGER_LIMIT_S)
         keys: dict[tuple[str, int], list[str]] = {}
         for key in self._entries:
             keys.setdefault(of_key(key)[:2], []).append(key)
-        async with asyncio.timeout(_LEDGER_LIMIT_S):
-            async for record, alert in transitions(context, self.number, mark.offset, end):
-                self._withheld.saw(alert)
-                for key in keys.pop((alert.id, alert.number), ()):
-                    self._keep_again(record, alert, key, self._entries.pop(key))
+        async for record, alert in transitions(context, self.number, mark.offset, end, _LEDGER_LIMIT_S):
+            self._withheld.saw(alert)
+            for key in keys.pop((alert.id, alert.number), ()):
+                self._keep_again(record, alert, key, self._entries.pop(key))
 
     def _keep_again(self, record: ConsumerRecord, alert: Alert, key: str, entry: ledger.Entry) -> None:
         """Take in what became of telling a transition, which was dealt with by an earlier owner of the partition."""
         integration = of_key(key)[2:]
         if integration not in self._context.outlets or (entry.outcome == "skipped" and not entry.withheld):
             return
-        carried = self._context.carried.get(key)
+        carried = self._carried(key, entry)
         if entry.final and not entry.withheld:
-            self._context.carried.pop(key, None)
             self._withheld.told(alert.id, integration)
         elif carried is not None:
             self._committer.add(replace(carried, offset=None))
@@ -184,6 +180,8 @@ class Partition:
         delivery = Delivery(told, page.source, integration[0], self._context.channel, integration[1], late=True)
         if alert.id in self._told:
             self._told[alert.id].add(integration)
+        else:
+            self._past.tells(alert.id, integration)
         self._start(delivery, entry, asyncio.get_running_loop().time())
 
     async def _begin(self, record: ConsumerRecord) -> None:
@@ -231,10 +229,9 @@ class Partition:
         """
         offset = delivery.source.offset
         entry = self._entries.pop(delivery.key, None)
-        carried = self._context.carried.get(delivery.key)
+        carried = self._carried(delivery.key, entry)
         integration = delivery.receiver, delivery.integration
         if entry is not None and entry.final:
-            self._context.carried.pop(delivery.key, None)
             self._progress.finish_one(offset)
             self._committer.passed()
             if entry.withheld:
@@ -255,6 +252,20 @@ class Partition:
             return True
         self._start(delivery, entry, read)
         return True
+
+    def _carried(self, key: str, entry: ledger.Entry | None) -> Outcome | None:
+        """The outcome that was not written as far as this process knows; forgotten where the ledger knows better.
+
+        It does where it has the outcome, whose commit then went unanswered, or where another owner began to tell
+        what was to be skipped here.
+        """
+        found = self._context.carried.get(key)
+        if found is None or found.notification is None or entry is None:
+            return found
+        if (entry.final and not entry.withheld) or found.notification.outcome == "skipped":
+            del self._context.carried[key]
+            return None
+        return found
 
     def _needs_past(self, alert: Alert) -> bool:
         """Whether somebody may have been told less than all, before this process had the alert."""

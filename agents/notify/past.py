@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer
@@ -30,6 +31,11 @@ class Past:
     def __init__(self, context: Context, partition: int, limit_s: float) -> None:
         self._context, self._partition, self._limit_s = context, partition, limit_s
         self._told: dict[str, set[tuple[str, int]]] = {}
+        self._since: dict[str, set[tuple[str, int]]] = {}
+
+    def tells(self, alert_id: str, integration: tuple[str, int]) -> None:
+        """Note that an integration is told from now on of an alert that was not asked for: what was read is older."""
+        self._since.setdefault(alert_id, set()).add(integration)
 
     async def told(self, alert: Alert) -> set[tuple[str, int]] | None:
         """The receivers and integrations that were told, or may have been; None where the ledger knows nothing of it.
@@ -38,29 +44,33 @@ class Past:
         """
         if alert.id not in self._told:
             since = max(0.0, (alert.fired or alert.began) - _MARGIN_MS)
-            entries = await ledger.load_within(
-                self._context.kafka, self._context.channel, self._partition, since, self._limit_s
-            )
+            context = self._context
+            entries = await ledger.load(context.kafka, context.channel, self._partition, since, self._limit_s)
             self._told = {}
             for key, entry in entries.items():
                 name, _, receiver, integration = of_key(key)
                 told = self._told.setdefault(name, set())
                 if entry.outcome != "skipped":
                     told.add((receiver, integration))
-        return self._told.pop(alert.id, None)
+        known, meanwhile = self._told.pop(alert.id, None), self._since.pop(alert.id, set())
+        return known | meanwhile if known is not None else None
 
 
 async def transitions(
-    context: Context, partition: int, start: int, end: int
+    context: Context, partition: int, start: int, end: int, limit_s: float
 ) -> AsyncIterator[tuple[ConsumerRecord, Alert]]:
-    """The alerts of a partition from offset `start`, or the first that is left, up to `end`."""
+    """The alerts of a partition from offset `start`, or the first that is left, up to `end`.
+
+    Raises TimeoutError where none comes for `limit_s` seconds.
+    """
     tp = TopicPartition(full_name(context.kafka, ALERTS), partition)
     consumer = AIOKafkaConsumer(**consumer_options(context.kafka, f"notify-{context.channel}-past"))
-    await consumer.start()
     try:
+        async with asyncio.timeout(limit_s):
+            await consumer.start()
         consumer.assign([tp])
         consumer.seek(tp, start)
-        async for record in ledger.read_to(consumer, tp, end):
+        async for record in ledger.read_to(consumer, tp, end, limit_s):
             try:
                 yield record, decode(record.value, Alert)
             except DecodeError:

@@ -165,7 +165,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         # `committed` gives the offset without what stands beside it, and the two must be of one moment.
         found = (await self._consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # noqa: SLF001
         if found is not None:
-            return Place(found.offset, mark_of(found.metadata))
+            # Nor must the consumer go on from where another moment's answer says.
+            self._consumer.seek(tp, found.offset)
+            return Place(found.offset, mark_of(found.metadata or ""))
         since = max(0, int(now_ms() - self._settings.retry_for * 1000))
         begin = (await self._consumer.offsets_for_times({tp: since}))[tp]
         offset = begin.offset if begin is not None else await self.end_offset(tp.partition)

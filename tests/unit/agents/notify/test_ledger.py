@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
 from agents.letters import Source
 from agents.notify.delivery import Delivery, idempotency_key, ledger_key
-from agents.notify.ledger import fold
+from agents.notify.ledger import fold, read_to
 from tests.kit.notify import alert
 
 SOURCE = Source("alerts", 0, 5, b"k", b"v")
@@ -77,3 +82,36 @@ def test_keys_tell_deliveries_apart():
     }
     assert len({idempotency_key(k) for k in keys}) == 16
     assert all(idempotency_key(k).isalnum() and len(idempotency_key(k)) == 32 for k in keys)
+
+
+class Slow:
+    """A consumer to which half a minute passes with each fetch, of one record or of none, by its loop's clock."""
+
+    def __init__(self, monkeypatch, *fetches: int) -> None:
+        self.fetches, self.at, self.passed = list(fetches), 0, 0.0
+        loop = asyncio.get_running_loop()
+        clock = loop.time
+        monkeypatch.setattr(loop, "time", lambda: clock() + self.passed)
+
+    async def position(self, _tp) -> int:
+        return self.at
+
+    async def getmany(self, **_):
+        self.passed += 30.0
+        await asyncio.sleep(0.0)
+        await asyncio.sleep(0.0)
+        found = [SimpleNamespace(offset=self.at + n) for n in range(self.fetches.pop(0))]
+        self.at += len(found)
+        return {"tp": found}
+
+
+async def test_weeks_of_records_take_as_long_as_they_take(monkeypatch):
+    """Two minutes for four fetches are no failure where a minute without a record would be one."""
+    found = [r.offset async for r in read_to(Slow(monkeypatch, 1, 1, 1, 1), "tp", 4, 60.0)]
+    assert found == [0, 1, 2, 3]
+
+
+async def test_silence_is_a_failure(monkeypatch):
+    """Behind somebody else's open transaction nothing comes: that is told, and the channel starts again."""
+    with pytest.raises(TimeoutError):
+        assert not [r async for r in read_to(Slow(monkeypatch, *[0] * 9), "tp", 4, 60.0)]
