@@ -15,7 +15,7 @@ from schemas import Control, DeadLetter, encode
 from streams.kafka import KafkaSettings, producer_options
 from streams.topics import DEAD_LETTERS, NOTIFICATIONS
 from streams.units import now_ms
-from tests.kit.gateway import TARGETS, answering, gateway, receive, receive_until
+from tests.kit.gateway import TARGETS, answering, gateway, receive_until
 from tests.kit.reader import reading, settled
 from tests.kit.records import alert, health, notification, writer
 from tests.kit.role import PATIENCE_S, until
@@ -72,31 +72,29 @@ async def test_status_is_what_the_log_says(kafka: KafkaSettings) -> None:
 
 async def test_a_dead_probe_does_not_leave_targets_green(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target whose checks stay away is unknown, whatever its last status was."""
-    targets = (Target(name="shop", every=1, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),)
-    ahead = {"ms": 20_000.0}
+    targets = (Target(name="shop", every=5, timeout=1, http=HttpCheck(url="http://127.0.0.1:1/")),)
+    ahead = {"ms": 0.0}
     monkeypatch.setattr(gateway_app, "now_ms", lambda: now_ms() + ahead["ms"])
     async with writer(kafka) as w:
         await w.write(health("shop"))
-        async with gateway(kafka, targets=targets) as g:
+        async with gateway(kafka, targets=targets) as g, g.live() as ws:
+
+            async def told(status: str) -> None:
+                """Wait until the client is told that it is so."""
+                await receive_until(ws, lambda m: m["type"] == "health_update" and m["targets"][0]["status"] == status)
+
+            await receive_until(ws, lambda m: m["type"] == "history")  # from now on it is told what changes
+            (target,) = (await g.get("/api/targets"))["targets"]
+            assert target["status"] == "healthy"
+            # Later it is overdue, with no record to say so.
+            ahead["ms"] = 30_000.0
+            await told("unknown")
             (target,) = (await g.get("/api/targets"))["targets"]
             assert target["status"] == "unknown"
             assert target["message"].startswith("no check since")
             assert (await g.get("/api/health/scheduler/status"))["running"] is False
-            async with g.live() as ws:
-
-                async def told(status: str) -> None:
-                    """Wait until it is told to be so; that it was unknown may be told first."""
-                    await receive_until(
-                        ws, lambda m: m["type"] == "health_update" and m["targets"][0]["status"] == status
-                    )
-
-                await receive(ws)
-                await receive(ws)
-                await w.write(health("shop", time=now_ms() + 20_000))
-                await told("healthy")
-                # Later it is overdue, with no record to say so.
-                ahead["ms"] += 20_000
-                await told("unknown")
+            await w.write(health("shop", time=now_ms() + 30_000))
+            await told("healthy")
 
 
 async def test_check_on_demand_waits_for_fresh_results(kafka: KafkaSettings) -> None:
