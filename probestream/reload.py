@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ACTOR = "file"
 EVERY_S = 0.5
+_SETTLED_S = 0.1
 _BUCKETS = 64
 _LISTS = {
     "rules": "rule",
@@ -163,7 +164,8 @@ class FileWatch:
                 await asyncio.sleep(0 if first else EVERY_S)
                 first, signature = False, self._signature()
                 # An empty file is one that somebody is about to fill: nothing of what it said is taken out for it.
-                if signature != seen and (loaded is None or signature is None or signature[1] > 0):
+                news = signature != seen and (loaded is None or signature is None or signature[1] > 0)
+                if news and await self._is_settled(signature):
                     seen, fresh = signature, await asyncio.to_thread(self._load)
                     if fresh is not None:
                         if loaded is None:
@@ -185,6 +187,11 @@ class FileWatch:
         except OSError:  # an editor replaces it
             return None
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    async def _is_settled(self, signature: tuple[int, int, int] | None) -> bool:
+        """Whether nobody is writing the file: the half of one may be valid, and would take out what the other says."""
+        await asyncio.sleep(_SETTLED_S)
+        return self._signature() == signature
 
     def _load(self) -> Located | None:
         try:

@@ -227,6 +227,37 @@ async def test_a_preference_names_a_receiver(tmp_path):
     ]
 
 
+class Growing(FileWatch):
+    """Each look finds that somebody has written a line more; at the last one they have done, and the rules are there."""
+
+    lines = 0
+
+    def _signature(self):
+        if self.lines:
+            self.lines -= 1
+            with self.path.open("a") as file:
+                file.write("# more to come\n" if self.lines else RULE % 200)
+        return super()._signature()
+
+
+async def test_a_file_that_somebody_is_writing_is_not_taken_in_by_halves(kafka, reader, tmp_path):
+    """The first half of a file is a valid one without rules: none is taken out, and the whole is taken in when it is there."""
+    path, said = tmp_path / "probestream.yaml", Said()
+    save(path, TARGETS + RULE % 100)
+    watch = Growing(path, kafka, said)
+    task = asyncio.create_task(watch.run())
+    try:
+        await until(lambda: _knows_the_file(reader))
+        watch.lines = 7
+        save(path, TARGETS)
+        await until(lambda: said.has("taken in"))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert list(said) == [f"{path} taken in: rule slow changed"]
+    assert [c.version for c in (await reader.refresh()).records("rule")] == [1]
+
+
 async def test_what_is_saved_while_the_roles_start_is_read_by_the_probes(kafka, reader, tmp_path):
     """The probes are asked to read their targets again where the file is not the one that was there at the start."""
     path = tmp_path / "probestream.yaml"
