@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from schemas import Finding
 from streams.rules.describe import describe
-from streams.seeing import held
+from streams.seeing import as_seen, holding
 
 if TYPE_CHECKING:
     from streams.fold import Fold
@@ -56,9 +55,9 @@ def ceased(old: Fold, fresh: Fold) -> list[Change]:
     As `old` saw it. It is told at once: the rule may be back before those who read findings have noticed that it was
     gone.
     """
-    holds = {(fresh.name_of(c.target), fresh.rules[c.rule].name) for c in held(fresh, verifying=True)}
-    before = held(old, verifying=True)
-    return [replace(c, holds=False) for c in before if (old.name_of(c.target), old.rules[c.rule].name) not in holds]
+    holds = {(fresh.name_of(t), fresh.rules[r].name) for t, r in holding(fresh, verifying=True)}
+    gone = [(t, r) for t, r in holding(old, verifying=True) if (old.name_of(t), old.rules[r].name) not in holds]
+    return [as_seen(old, target, rule, holds=False) for target, rule in gone]
 
 
 def _condition(fold: Fold, c: int, seen: tuple[float, float, int]) -> dict[str, Any]:

@@ -15,11 +15,20 @@ if TYPE_CHECKING:
 
 def held(of: Partition, *, verifying: bool = False) -> list[Change]:
     """Every rule that holds, target by target, with what it sees now; also those whose end is being verified."""
+    holds = of.state.targets.holds
+    return [
+        as_seen(of, target, rule, holds=bool(holds[target, rule] == state.TRUE))
+        for target, rule in holding(of, verifying=verifying)
+    ]
+
+
+def holding(of: Partition, *, verifying: bool = False) -> list[tuple[int, int]]:
+    """The same by numbers of targets and rules: when all is down that is millions, and looking at each takes long."""
     live = of.state.targets.flag[: int(of.state.clock[state.TARGETS]), state.LIVE] == 1
     holds = of.state.targets.holds[: len(live)]
     wanted = holds != state.FALSE if verifying else holds == state.TRUE
     return [
-        _as_seen(of, target, rule, holds=bool(holds[target, rule] == state.TRUE))
+        (target, rule)
         for target in np.flatnonzero(live & wanted.any(axis=1)).tolist()
         for rule in np.flatnonzero(wanted[target]).tolist()
     ]
@@ -27,10 +36,10 @@ def held(of: Partition, *, verifying: bool = False) -> list[Change]:
 
 def let_go(of: Partition) -> list[Change]:
     """What held as it was stored and ceased as it was read: the rule was edited meanwhile, to ask what is unknown."""
-    return [_as_seen(of, target, rule, holds=False) for target, rule in of.let_go]
+    return [as_seen(of, target, rule, holds=False) for target, rule in of.let_go]
 
 
-def _as_seen(of: Partition, target: int, rule: int, *, holds: bool) -> Change:
+def as_seen(of: Partition, target: int, rule: int, *, holds: bool) -> Change:
     """That a rule holds for a target, or does not, with what it sees of it now."""
     tables, row = of.rules_table(), int(of.state.targets.place[target, state.MAIN])
     seen = []

@@ -37,7 +37,7 @@ from streams.outcome import TOLD_AGAIN
 from streams.partition import partition_of
 from streams.partition_state import Limits
 from streams.rules.compile import compile_rules
-from streams.seeing import held, let_go
+from streams.seeing import as_seen, holding, let_go
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, Topic, full_name, partitions
 from streams.units import now_ms
 
@@ -294,18 +294,15 @@ class Worker:
         for fold in list(self.folds.values()):
             if fold.offset < 0:
                 continue
-            found = held(fold)
+            found = holding(fold)
             for at in range(0, len(found), _FINDINGS_AT_ONCE):
                 if self.folds.get(fold.partition) is not fold:
                     break
-                for change in found[at : at + _FINDINGS_AT_ONCE]:
+                for target, rule in found[at : at + _FINDINGS_AT_ONCE]:
                     # It may have ceased while others were told; that was told, and must stay the last word.
-                    still = (
-                        _lives(fold, change.target)
-                        and fold.state.targets.holds[change.target, change.rule] == state.TRUE
-                    )
-                    if still and self._known(fold.name_of(change.target)):
-                        self._tell_finding(fold, replace(change, sample=TOLD_AGAIN))
+                    still = _lives(fold, target) and fold.state.targets.holds[target, rule] == state.TRUE
+                    if still and self._known(fold.name_of(target)):
+                        self._tell_finding(fold, replace(as_seen(fold, target, rule, holds=True), sample=TOLD_AGAIN))
                 await self._pause()
 
     async def tick(self) -> None:

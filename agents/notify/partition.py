@@ -169,8 +169,8 @@ class Partition:
                 self._send_due(now_ms())
 
     def _send_due(self, now: float) -> None:
-        channel, withheld = self._context.channel, self._context.preferences.withheld
-        due = self._withheld.due(lambda receiver, severity: withheld(receiver, channel, severity, now) is not None)
+        channel, wishes = self._context.channel, self._context.preferences
+        due = self._withheld.due(lambda receiver, severity: wishes.keeps(receiver, channel, severity, now))
         for alert, integration, page in list(due):
             self._send_late(alert, integration, page, None)
 

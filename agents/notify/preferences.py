@@ -62,6 +62,11 @@ class Preferences:
         reasons = [reason for _, (reason, _) in said]
         return Withheld(QUIET_HOURS if QUIET_HOURS in reasons else reasons[0], text)
 
+    def keeps(self, receiver: str, channel: str, severity: str, now: float) -> bool:
+        """Whether there is a reason in `withheld`, which takes a hundred times as long: for who asks every second."""
+        wishes = self._of.get(receiver, {})
+        return bool(wishes) and all(wish.keeps(channel, severity, now) for wish in wishes.values())
+
     def _whose(self, person: str) -> str:
         version = self._controls.version("preference", person)
         return f"{person} (version {version})" if version else f"{person} (file)"

@@ -164,6 +164,15 @@ def test_what_a_rule_does_not_look_at_any_more_does_not_keep_it_up(edited, goes_
     assert fresh.state.dirty.names.all()  # all of it is stored anew
 
 
+def test_only_what_has_ceased_is_looked_at(monkeypatch):
+    """With all targets down, millions hold as before: an edit of one rule must not stand still for what they see."""
+    one, again = reloaded([DOWN, HOT], [DOWN, HOT])
+    assert holding(one) == holding(again) == {"down", "hot"}
+    monkeypatch.delattr("streams.seeing.as_seen")
+    monkeypatch.delattr("streams.findings.as_seen")
+    assert ceased(one, again) == []
+
+
 @pytest.mark.parametrize("verified", [0, 3])
 def test_what_was_edited_while_nothing_ran_ends_as_if_it_had_run(verified):
     """Read under a rule that asks for what is not known, what held has ceased, once: what is stored next says so."""

@@ -18,7 +18,9 @@ def at(text: str) -> float:
 
 
 def reason(wish: dict, severity: str = "warning", now: str = "2026-11-21T12:00Z", channel: str = "slack") -> str:
-    against = Preference.model_validate(wish).against(channel, severity, at(now))
+    preference = Preference.model_validate(wish)
+    against = preference.against(channel, severity, at(now))
+    assert preference.keeps(channel, severity, at(now)) == (against is not None)
     return against[0].removeprefix("preference_") if against else ""
 
 
@@ -90,6 +92,14 @@ def test_what_quiet_hours_withhold_says_when_they_end(wish, now, end):
     """Whatever the clocks do that night, and where several meet; hours without an end say none."""
     _, text = Preference.model_validate(wish).against("slack", "warning", at(now))
     assert text.partition(", until ")[2] == end
+
+
+def test_whether_it_is_quiet_is_known_without_their_end(monkeypatch):
+    """To look for that takes milliseconds, and what is withheld is asked about every second."""
+    wish = Preference.model_validate(NIGHT)
+    monkeypatch.delattr("streams.preferences._end")
+    times = ("2026-11-21T21:00Z", "2026-11-22T06:00Z")
+    assert [wish.keeps("slack", "warning", at(t)) for t in times] == [True, False]
 
 
 def test_quiet_hours_of_a_day_belong_to_the_day_they_begin_on():

@@ -24,6 +24,7 @@ def test_a_person_is_the_receiver_of_the_same_name():
     assert known.withheld("ada", "slack", "critical", 0.0) is None
     assert known.withheld("ops", "slack", "critical", 0.0) == Withheld("preference_muted", "ada (version 1): muted")
     assert (known.concern(["ops", "x"]), known.concern(["ada"])) == (True, False)
+    assert [known.keeps(r, "slack", "critical", 0.0) for r in ("ada", "bob", "ops")] == [False, False, True]
 
 
 def test_a_receiver_of_several_is_told_as_long_as_one_wants_it():
@@ -32,6 +33,7 @@ def test_a_receiver_of_several_is_told_as_long_as_one_wants_it():
     known.take(wish("ada", muted=True, receivers=["ops"]))
     known.take(wish("bob", least_severity="critical", receivers=["ops"]))
     assert known.withheld("ops", "slack", "critical", 0.0) is None
+    assert [known.keeps("ops", "slack", s, 0.0) for s in ("critical", "warning")] == [False, True]
     withheld = known.withheld("ops", "slack", "warning", 0.0)
     assert withheld is not None
     assert withheld.text == "ada (version 1): muted; bob (version 1): least_severity is critical"
