@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_LAST_WORDS = 50
 log = logging.getLogger("probestream.run")
 
 
@@ -90,6 +91,15 @@ async def alive(beats: int = 60, every_s: float = 1.0) -> AsyncIterator[None]:
 
 
 def _end(why: str, code: int) -> None:
-    log.error("%s: it is ended; its threads were at:", why)
-    faulthandler.dump_traceback()
+    def say() -> None:
+        log.error("%s: it is ended; its threads were at:", why)
+        faulthandler.dump_traceback()
+
+    # What hangs may be the log itself: whoever hangs there has its lock, or nobody reads standard error.
+    saying = threading.Thread(target=say, name="last words", daemon=True)
+    saying.start()
+    for _ in range(_LAST_WORDS):  # many short ones: the time for which this process stands still is not taken off
+        saying.join(0.1)
+        if not saying.is_alive():
+            break
     os._exit(code)

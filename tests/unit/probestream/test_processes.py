@@ -77,3 +77,9 @@ def test_a_loop_that_is_at_work_goes_on():
     """A loop that only waits, for much longer than it may stand still, is left alone."""
     done = run(LOOP.format(work="await asyncio.sleep(4.0)"))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_loop_that_stands_still_in_its_log_is_the_end_too():
+    """Whoever reads the log has stopped, or a handler never returns: nothing can be said, and the process ends."""
+    held = "import logging, threading; logging.lastResort.acquire(); threading.Event().wait()"
+    assert run(LOOP.format(work=held)).returncode == 1
