@@ -115,17 +115,17 @@ async def test_a_check_under_way_comes_to_its_end(kafka, control):
             await until(lambda: len(web.requests) == 2)
             changes = [
                 Edit("target", "out", None),
-                Edit("target", "changed", {"kind": "http", "every": 100}),
-                Edit("target", "new", {"kind": "http", "check": {"url": web.url("/new")}}),
+                Edit("target", "changed", {"kind": "http", "every": 0.1}),
+                Edit("target", "new", {"kind": "http", "every": 0.1, "check": {"url": web.url("/new")}}),
             ]
             await control.change_all(changes, "ada")
             await until(lambda: len(web.requests) == 3)
             assert [r.path for r in web.requests[2:]] == ["/new"], "never twice at once"
             for path in ("/out", "/changed", "/new"):
                 web.release(path)
-            await log.wait(SAMPLES, lambda got: sampled(got).count("changed") == 2 and "new" in sampled(got))
+            await log.wait(SAMPLES, lambda got: sampled(got).count("changed") >= 2 and "new" in sampled(got))
         batches = [decode(r.value, SampleBatch) for r in await everything(kafka, SAMPLES)]
-        assert sorted(sampled(batches)) == ["changed", "changed", "new"]
+        assert set(sampled(batches)) == {"changed", "new"}
         assert web.connections == 4, "the connection of the changed target's old form was given up"
 
 
