@@ -9,7 +9,8 @@ from itertools import groupby
 
 import pytest
 import yaml
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from faust.transport.consumer import Consumer
 
 from agents.detect import app as detect_app
 from agents.detect.app import run
@@ -17,7 +18,7 @@ from agents.detect.settings import DetectSettings
 from agents.probe.settings import Target
 from benchmarks.reference.content import make_topics
 from schemas import SampleBatch, encode
-from streams.kafka import producer_options
+from streams.kafka import consumer_options, producer_options
 from streams.partition import partition_of
 from streams.rules import Rule
 from streams.topics import DEAD_LETTERS, FINDINGS, HEALTH, ROLLUPS, SAMPLES, full_name
@@ -83,6 +84,30 @@ async def test_state_survives_a_restart(kafka, feed):
             last = (await seen.wait(HEALTH, lambda h: len(h) > 1 and h[-1].status == "healthy"))[-1]
             assert (last.count_1h, last.errors_1h) == (4, 3)
         assert [f.holds for f in seen[FINDINGS]] == [True, False]
+
+
+async def test_the_group_follows_the_state_without_an_account_of_gaps(kafka, feed, monkeypatch):
+    """A bundle has one record's place: what it passes over is no gap, and what was committed reaches the last record."""
+    accounts, keep = [], Consumer._add_gap
+
+    async def noting(consumer, tp, first, last):
+        accounts.append(tp.topic)
+        await keep(consumer, tp, first, last)
+
+    monkeypatch.setattr(Consumer, "_add_gap", noting)
+    place = TopicPartition(full_name(kafka, SAMPLES), partition_of("shop", 2))
+    options = consumer_options(kafka, "test-offsets", "detect")
+    async with reading(kafka, HEALTH) as seen, role(kafka), AIOKafkaConsumer(**options) as group:
+        for count in (100, 200, 300):
+            sent = await asyncio.gather(*(feed.samples("shop", True) for _ in range(100)))
+            await seen.wait(HEALTH, lambda h, count=count: h and h[-1].count_1h == count)
+            last = max(offset for (offset,) in sent)
+
+            async def reached(last=last):
+                return (await group.committed(place) or 0) > last
+
+            await until(reached)
+    assert place.topic not in accounts
 
 
 async def test_bad_input_is_a_dead_letter_and_the_rest_goes_on(kafka, feed):
